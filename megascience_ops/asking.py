@@ -1,0 +1,142 @@
+"""Asking an engine on behalf of rows: what was said before is replayed, what is said now is kept.
+
+Completions of a shard are kept in numbered segments, flushed every few hundred answers or seconds, so that a killed
+process pays at most one flush interval again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from megascience_ops import tables
+from megascience_ops.completions import Completion, Request, Sampling, Slot
+from megascience_ops.config import AskingConfig
+from megascience_ops.engines.engine import Engine
+from megascience_ops.errors import Unparsed
+from megascience_ops.prompts import Prompt
+from megascience_ops.receipts import Usage
+from megascience_ops.storage import Store
+
+T = TypeVar("T")
+
+FLUSH_COMPLETIONS = 256
+FLUSH_SECONDS = 20.0
+
+
+class Kept:
+    """The completions of one shard of one stage, by request digest, over all attempts to compute it."""
+
+    def __init__(self, store: Store, folder: str, part: int) -> None:
+        self._store, self._folder, self._part = store, f"{folder}/completions", part
+        self._known: dict[str, Completion] = {}
+        self._new: list[Completion] = []
+        self._flushed = time.monotonic()
+        self._segment = 0
+        for name in store.names(self._folder):
+            if name.startswith(self._name("")):
+                self._segment = max(self._segment, int(name.split(".")[1]))
+                for completion in tables.decode(Completion, store.get(f"{self._folder}/{name}")):
+                    self._known[completion.id] = completion
+
+    def find(self, digest: str) -> Completion | None:
+        """What was said to the request with this digest, if it was ever asked."""
+        return self._known.get(digest)
+
+    def add(self, completion: Completion) -> None:
+        """Keep a completion; it is on storage after the next flush."""
+        self._known[completion.id] = completion
+        self._new.append(completion)
+        if len(self._new) >= FLUSH_COMPLETIONS or time.monotonic() - self._flushed >= FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Put what is new on storage, under the next segment number that nobody has taken."""
+        if self._new:
+            content, _ = tables.encode(Completion, self._new, {"part": self._part})
+            self._segment += 1
+            while not self._store.create(f"{self._folder}/{self._name(f'{self._segment:05}.parquet')}", content):
+                self._segment += 1
+            self._new = []
+        self._flushed = time.monotonic()
+
+    def _name(self, rest: str) -> str:
+        return f"part-{self._part:05}.{rest}"
+
+
+@dataclass
+class Asker:
+    """Asks for the rows of one shard. `usage` adds up what each prompt cost."""
+
+    engine: Engine
+    kept: Kept
+    config: AskingConfig
+    usage: dict[str, Usage] = field(default_factory=dict)
+    _asked: dict[str, asyncio.Future[Completion]] = field(default_factory=dict)
+
+    def for_row(self, row: str) -> RowAsk:
+        """The `ask` that a stage is given for one row."""
+        return RowAsk(self, row)
+
+    async def completion(self, request: Request, row: str) -> Completion:
+        """What was or is said to this request; two rows that ask the same thing at once share the answer."""
+        if known := self.kept.find(request.digest):
+            self.count(request.prompt, replayed=1)
+            return known
+        if request.digest in self._asked:
+            self.count(request.prompt, replayed=1)
+            return await self._asked[request.digest]
+        return await self._send(request, row)
+
+    async def _send(self, request: Request, row: str) -> Completion:
+        answer: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+        self._asked[request.digest] = answer
+        try:
+            completion = await self.engine.complete(request, row)
+        except BaseException as error:
+            answer.set_exception(error)
+            answer.exception()  # whoever waits sees it too; seen here so that nobody waiting is no complaint
+            raise
+        finally:
+            del self._asked[request.digest]
+        self.kept.add(completion)
+        answer.set_result(completion)
+        tokens = {name: getattr(completion, name) for name in Usage.model_fields if name.endswith("_tokens")}
+        self.count(request.prompt, requests=1, **tokens)
+        return completion
+
+    def count(self, prompt: str, **counts: int) -> None:
+        """Add to what a prompt cost."""
+        self.usage[prompt] = self.usage.get(prompt, Usage()) + Usage(**counts)
+
+
+@dataclass(frozen=True)
+class RowAsk:
+    """`ask` for one row: see `stage.Ask`."""
+
+    asker: Asker
+    row: str
+
+    async def __call__(self, prompt: Prompt[T], /, **slots: Slot) -> T:
+        for attempt in range(self.asker.config.attempts):
+            sampling = {**self.asker.config.engine.sampling, **_variation(prompt.sampling, attempt)}
+            request = prompt.request(slots, sampling, self.asker.engine.identity)
+            completion = await self.asker.completion(request, self.row)
+            try:
+                return prompt.read(completion)
+            except Unparsed as error:
+                self.asker.count(prompt.name, unread=1)
+                error.said = completion.text
+                unread = error
+        raise unread
+
+
+def _variation(sampling: Sampling, attempt: int) -> dict[str, Any]:
+    """Sampling of an attempt: the first as the prompt asks, later ones warmer and with a seed, so that they differ."""
+    if attempt == 0:
+        return {}
+    return {"temperature": max(float(sampling.get("temperature", 0.0)), 0.3 * attempt), "seed": attempt}
+
+

@@ -1,0 +1,88 @@
+"""A batch in view of one stage: its rows so far, its receipts, the batches before it, and what outlives them all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from megascience_ops import receipts
+from megascience_ops.config import Settings
+from megascience_ops.errors import ContractError
+from megascience_ops.receipts import PartFacts, Receipt
+from megascience_ops.rows import Row
+from megascience_ops.stage import DatasetStage, Stage
+from megascience_ops.storage import Store
+
+if TYPE_CHECKING:
+    from megascience_ops.engines.engine import Engine
+    from megascience_ops.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The textbooks that one run curates, as the stage that runs sees them."""
+
+    settings: Settings
+    recipe: Recipe
+    stage: Stage
+    store: Store
+    engine: Engine | None = None
+
+    @property
+    def name(self) -> str:
+        return self.settings.batch
+
+    def folder(self, stage: str | None = None, batch: str | None = None) -> str:
+        """Where a stage of a batch keeps its asides, completions and receipts."""
+        return f"{self.recipe.name}/batch={batch or self.name}/{stage or self.stage.name}"
+
+    def rows_folder(self) -> str:
+        """Where this stage puts its rows: its own folder, or the product's."""
+        if isinstance(self.stage, DatasetStage):
+            return self.stage.folder.format(recipe=self.recipe.name, batch=self.name, stage=self.stage.name)
+        return self.folder()
+
+    def receipt(self, stage: str, batch: str | None = None) -> Receipt | None:
+        """The current receipt of a stage, of this batch or of another."""
+        return receipts.current(self.store, self.folder(stage, batch))
+
+    def upstream(self) -> Receipt:
+        """The receipt that this stage reads. Raises ContractError where the stage before has not finished."""
+        before = self.recipe.before(self.stage.name)
+        receipt = self.receipt(before.name) if before else None
+        if before and not receipt:
+            raise ContractError(
+                f"{self.stage.name} of batch {self.name} reads {before.name}, which has not finished: run it first"
+            )
+        assert receipt is not None
+        return receipt
+
+    def rows(self, part: PartFacts) -> Iterator[Row]:
+        """The rows of one shard of what this stage reads."""
+        from megascience_ops import tables
+
+        return tables.decode(self.stage.reads, self.store.get(part.path))
+
+    def columns(self, names: Sequence[str], receipt: Receipt | None = None) -> Iterator[dict[str, Any]]:
+        """These columns of every row that this stage reads, or of another receipt's rows, shard by shard."""
+        from megascience_ops import tables
+
+        for part in (receipt or self.upstream()).parts:
+            yield from tables.columns(self.store.get(part.path), names)
+
+    def earlier(self) -> list[str]:
+        """The batches of this recipe that were begun before this one, first to last."""
+        order = self._order()
+        return order[: order.index(self.name)] if self.name in order else order
+
+    def enrol(self) -> None:
+        """Give this batch its place in the order of batches, once and for good."""
+        while self.name not in (order := self._order()):
+            content = json.dumps({"batch": self.name}).encode()
+            self.store.create(f"index/{self.recipe.name}/batches/{len(order) + 1:06}.json", content)
+
+    def _order(self) -> list[str]:
+        folder = f"index/{self.recipe.name}/batches"
+        return [json.loads(self.store.get(f"{folder}/{name}"))["batch"] for name in self.store.names(folder)]

@@ -1,0 +1,77 @@
+"""Two columns whose lines come side by side in the file: cut at the gutter and put one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from megascience_ops.books.glyphs import Glyph
+
+_MIN_LINES = 8  # pairs of half lines before a page counts as having two columns
+_MIN_GLYPHS = 20  # of a half line: cells of a table are shorter
+_GUTTER = 1.1  # of the size
+
+
+class _Run(Protocol):
+    @property
+    def glyphs(self) -> list[Glyph]: ...
+    @property
+    def y(self) -> float: ...
+    @property
+    def size(self) -> float: ...
+
+
+R = TypeVar("R", bound=_Run)
+
+
+def in_reading_order(runs: list[R], width: float, make: Callable[[list[Glyph], float, float], R]) -> list[R]:
+    """The runs of a page `width` points wide; unchanged unless most of them are two half lines side by side."""
+    gutter = _gutter(runs, width)
+    if gutter is None:
+        return runs
+    out: list[R] = []
+    right: list[R] = []
+    for run in runs:
+        halves = _halves(run, gutter)
+        if halves is None and run.glyphs[0].left < gutter < run.glyphs[-1].right:
+            out += [*right, run]  # a heading across both columns ends them
+            right = []
+        elif halves is None:
+            (right if run.glyphs[0].left >= gutter else out).append(run)
+        else:
+            out.append(make(halves[0], run.y, run.size))
+            right.append(make(halves[1], run.y, run.size))
+    return out + right
+
+
+def _gutter(runs: list[R], width: float) -> float | None:
+    """The middle of the gap that most long lines share."""
+    gaps = []
+    wide = 0
+    for run in runs:
+        glyphs = run.glyphs
+        if glyphs[0].left < 0.4 * width and glyphs[-1].right > 0.6 * width:
+            wide += 1
+            for a, b in zip(glyphs, glyphs[1:], strict=False):
+                if b.text != " " and b.left - a.left > _GUTTER * run.size and 0.3 * width < a.left < 0.7 * width:
+                    start = a.left if a.text == " " else a.right
+                    if b.left - start > _GUTTER * run.size:
+                        gaps.append((start, b.left))
+    for start, end in sorted(gaps, key=lambda gap: gap[1] - gap[0]):
+        middle = (start + end) / 2
+        cut = sum(1 for run in runs if _halves(run, middle) is not None)
+        if cut >= _MIN_LINES and cut > 0.6 * wide:
+            return middle
+    return None
+
+
+def _halves(run: _Run, gutter: float) -> tuple[list[Glyph], list[Glyph]] | None:
+    left = [glyph for glyph in run.glyphs if glyph.left < gutter]
+    right = [glyph for glyph in run.glyphs if glyph.left >= gutter]
+    while left and left[-1].text == " ":
+        left.pop()
+    while right and right[0].text == " ":
+        right.pop(0)
+    if len(left) < _MIN_GLYPHS or len(right) < _MIN_GLYPHS or right[0].left - left[-1].right < _GUTTER * run.size:
+        return None
+    return left, right

@@ -1,0 +1,214 @@
+"""Exercises and the answers that a book prints elsewhere, joined over the whole document before it is cut."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from megascience_ops.books.blocks import Block
+from megascience_ops.books.labels import option, order
+
+ASKS = ("exercise", "question", "example")
+_CAPTION = re.compile(r"(?:Figure|Fig\.|Photo)\s+(?:[\dA-Z][\d.\-]*|by)\b[^?]*$", re.S)
+_SHORT_ITEM = r"\(?(\d{1,3}(?:\.\d{1,3}){0,2})\s*[.):–-]?\s*(\(?[A-Ha-h]\)?|True|False|T|F)(?![\w(])\s*[,;.|]?\s*"
+_SHORT_LIST = re.compile(f"(?:{_SHORT_ITEM})+")
+
+
+@dataclass(frozen=True)
+class KeyedAnswer:
+    """An exercise and its answer from the book's answer key; `index` is the block at which the exercise begins."""
+
+    label: str
+    question: str
+    answer: str
+    question_page: int
+    answer_page: int
+    index: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An answer in a key: `chapter` where a head named it; `start` is the block at which its key begins, `run` counts
+    how often the numbers began anew in this key, `runs` how many such stretches the key has."""
+
+    label: str
+    answer: str
+    page: int
+    chapter: str
+    section: str
+    start: int
+    run: int = 0
+    runs: int = 1
+
+
+def join_answers(blocks: Sequence[Block]) -> list[KeyedAnswer]:
+    """Join the answers of every answer key to the exercises they belong to, in the order of the exercises.
+
+    Labels are compared with what is known of their place: chapter, section, the exercises since the key before. An
+    answer that could belong to two exercises is joined to none.
+    """
+    joined: dict[int, KeyedAnswer] = {}
+    taken: set[int] = set()
+    for entry in key_entries(blocks):
+        found = _belonging(entry, blocks)
+        if found is None:
+            continue
+        if found in taken:  # two answers for one exercise: neither can be trusted
+            joined.pop(found, None)
+            continue
+        taken.add(found)
+        question, _ = question_text(blocks, found)
+        if question and entry.answer:
+            page = blocks[found].page
+            joined[found] = KeyedAnswer(entry.label, question, entry.answer, page, entry.page, found)
+    return [joined[index] for index in sorted(joined)]
+
+
+def key_entries(blocks: Sequence[Block]) -> list[Entry]:
+    """Give the numbered answers of all answer keys, whole, lists of letters in one line taken apart."""
+    entries: list[Entry] = []
+    start = 0
+    for index, block in enumerate(blocks):
+        if block.kind != "answer_key":
+            continue
+        if block.level == 4:
+            start = index
+        short = short_list(block.text if not block.label else f"{block.label}. {block.body}")
+        if short:
+            entries += [Entry(label, text, block.page, block.chapter, block.section, start) for label, text in short]
+        elif block.label:
+            answer = joined_text([block.body, *_continued(blocks, index + 1)])
+            entries.append(Entry(block.label, answer, block.page, block.chapter, block.section, start))
+    return [entry for begin in sorted({e.start for e in entries}) for entry in _counted([e for e in entries if e.start == begin])]
+
+
+def _continued(blocks: Sequence[Block], index: int) -> list[str]:
+    parts = []
+    while index < len(blocks) and blocks[index].region == "answer_key" and (blocks[index].level <= 1 and not blocks[index].label
+                                                                           or blocks[index].kind == "footnote"):  # fmt: skip
+        if blocks[index].kind != "footnote" and not short_list(blocks[index].text):
+            parts.append(blocks[index].text)
+        index += 1
+    return parts
+
+
+def _counted(key: list[Entry]) -> list[Entry]:
+    """Count the runs of one key, and name the chapters before its first chapter head by counting back from it."""
+    run, last, counted = 0, (0,), []
+    for entry in key:
+        number = order(entry.label)
+        if len(number) == 1 and number <= last:
+            run += 1
+        last = number
+        counted.append(replace(entry, run=run))
+    named = next((entry for entry in counted if entry.chapter), None)
+    out = []
+    for entry in counted:
+        if not entry.chapter and named and named.chapter.isdigit() and int(named.chapter) > named.run - entry.run:
+            entry = replace(entry, chapter=str(int(named.chapter) - (named.run - entry.run)))
+        out.append(replace(entry, runs=run + 1))
+    return out
+
+
+def short_list(text: str) -> list[tuple[str, str]]:
+    """Read `1. B  2. D  3. True`; an empty list when the text is anything else."""
+    if not _SHORT_LIST.fullmatch(text.strip()):
+        return []
+    found = re.findall(_SHORT_ITEM, text)
+    return [(label, answer.strip("()")) for label, answer in found] if len(found) > 1 else []
+
+
+def _runs(blocks: Sequence[Block], window: Sequence[int]) -> list[list[int]]:
+    """Part the exercises of a window of the book into stretches of rising numbers."""
+    runs: list[list[int]] = []
+    last = 0
+    for index in window:
+        if blocks[index].kind == "exercise" and blocks[index].label.isdigit():
+            number = int(blocks[index].label)
+            if not runs or number <= last:
+                runs.append([])
+            runs[-1].append(index)
+            last = number
+    return runs
+
+
+def _belonging(entry: Entry, blocks: Sequence[Block]) -> int | None:
+    """Find the one exercise that an answer belongs to; None where there is none, or more than one."""
+    keys = [i for i, block in enumerate(blocks) if block.kind == "answer_key" and block.level == 4 and i < entry.start]
+    before = range(0, entry.start)
+    asked = [i for i in before if blocks[i].label == entry.label and blocks[i].kind in ("exercise", "question")]
+    exercises = [i for i in asked if blocks[i].kind == "exercise"]
+    if "." in entry.label or "-" in entry.label:
+        numbered = any(b.kind == "exercise" and b.label.split(".")[0] == entry.label.split(".")[0] for b in blocks)
+        return _only(exercises if numbered else asked)
+    candidates = exercises or asked
+    if entry.chapter and any(blocks[i].chapter == entry.chapter for i in before):
+        candidates = [i for i in candidates if blocks[i].chapter == entry.chapter]
+        same = [i for i in candidates if _section_number(blocks, i) == entry.section.split(" ")[0]] if entry.section else []
+        return _only(same or candidates)
+    recent = [i for i in candidates if not keys or i > keys[-1]]
+    if len(recent) <= 1 and entry.runs == 1:
+        return _only(recent)
+    runs = _runs(blocks, before if entry.chapter else range(keys[-1] if keys else 0, entry.start))
+    if len(runs) == entry.runs:
+        return _only([i for i in candidates if i in runs[entry.run]])
+    return None
+
+
+def _only(candidates: list[int]) -> int | None:
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def _section_number(blocks: Sequence[Block], index: int) -> str:
+    for block in reversed(blocks[:index]):
+        if block.kind == "section" and block.label:
+            return block.label
+        if block.kind == "chapter":
+            return ""
+    return ""
+
+
+def question_text(blocks: Sequence[Block], index: int) -> tuple[str, int]:
+    """Give the text of the exercise that begins at block `index`, without its label, and the block after it."""
+    parts, end = [blocks[index].body], index + 1
+    while end < len(blocks):
+        block = blocks[end]
+        if block.kind == "footnote":
+            end += 1
+            continue
+        if block.level >= 2 or block.kind not in ("paragraph", "list"):
+            break
+        if _new_matter(parts, block):
+            break
+        add_paragraph(parts, block.text)
+        end += 1
+    return joined_text(parts), end
+
+
+def add_paragraph(parts: list[str], text: str) -> None:
+    """Add a paragraph to a question or an answer; a figure's caption is left out, and the labels in the figure too."""
+    if not _CAPTION.match(text):
+        parts.append(text)
+        return
+    while len(parts) > 1 and all(len(line) <= 12 and not re.search(r"[.?!=]", line) for line in parts[-1].split("\n")):
+        parts.pop()
+
+
+def _new_matter(parts: list[str], block: Block) -> bool:
+    """Whether a paragraph after a finished question is the book going on, not the question."""
+    if re.match(r"\(?[a-h]\)|\([ivx]+\)|[•▪–]", block.text) or option(block.text):
+        return False
+    asked = parts[-1].rstrip().endswith(("?", ".", ".”"))
+    return asked and len(block.text) > 350 and not re.search(r"\([a-d]\)", block.text)
+
+
+def joined_text(parts: Sequence[str]) -> str:
+    """Join paragraphs by a blank line, and by a space where a sentence runs on over a page."""
+    text = ""
+    for part in (piece.strip() for piece in parts):
+        if not part:
+            continue
+        runs_on = text and part[0].islower() and text[-1] not in ".?!:;" and len(part) > 20
+        text += (" " if runs_on else "\n\n" if text else "") + part
+    return text

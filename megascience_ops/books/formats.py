@@ -1,0 +1,145 @@
+"""Books that are text already: Markdown, LaTeX and plain text, cut into pages on paragraph boundaries."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+
+from megascience_ops.books import BookError, OpenBook, PageText
+from megascience_ops.books.mathml import mathml_replaced
+
+PAGE_CHARS = 3000
+
+_PARAGRAPH = re.compile(r"\n(?:[ \t]*\n)+")
+_LATEX = re.compile(r"\\documentclass\b|\\begin\{document\}|^\\(?:chapter|section)\*?\{", re.MULTILINE)
+_MARKDOWN = re.compile(r"^(?:#{1,6} \S|```|\|.*\||[-*+] \S|> \S|---[ \t]*$)", re.MULTILINE)
+_FRONT_MATTER = re.compile(r"\A---\n(?:.*\n){0,60}?---\n")
+_FENCE = re.compile(r"^(?:```|~~~)", re.MULTILINE)
+
+_TAGS = re.compile(r"</?(?:div|span|section|figure|figcaption|article|aside|em|strong|b|i|u|a|p|br|center)\b[^<>]*>")
+_SUPERSCRIPT, _SUBSCRIPT = re.compile(r"<sup>([^<>]*)</sup>"), re.compile(r"<sub>([^<>]*)</sub>")
+_ATTRIBUTES = re.compile(r"\{:[^{}\n]*\}")
+
+_LATEX_HEADS = {"part": "#", "chapter": "#", "section": "##", "subsection": "###", "subsubsection": "####"}
+_LATEX_HEAD = re.compile(r"\\(part|chapter|section|subsection|subsubsection)\*?(?:\[[^\]]*\])?\{((?:[^{}]|\{[^{}]*\})*)\}")
+_LATEX_LABELLED = re.compile(
+    r"\\begin\{(example|exercise|problem|question|solution|answer|theorem|lemma|definition|proposition|corollary|proof|"
+    r"remark)s?\*?\}(?:\[([^\]]*)\])?",
+    re.IGNORECASE,
+)
+_LATEX_MATHS = r"equation|align|gather|multline|eqnarray|array|matrix|cases|split|aligned|tabular|displaymath|math"
+_LATEX_ENVIRONMENT = re.compile(rf"\\(?:begin|end)\{{(?!(?:[pbvBV]?(?:{_LATEX_MATHS}))\w*\*?\}})[^}}]*\}}(?:\[[^\]]*\])?")
+_LATEX_STYLE = re.compile(r"\\(?:textbf|textit|emph|textrm|textsf|texttt|underline|textsc)\{([^{}]*)\}")
+_LATEX_ASIDE = re.compile(r"\\(?:label|index|vspace|hspace|includegraphics|bibliography\w*|input|include)\*?(?:\[[^\]]*\])?\{[^{}]*\}")
+_LATEX_BARE = re.compile(r"\\(?:maketitle|tableofcontents|newpage|clearpage|noindent|centering|medskip|bigskip|smallskip)\b[ \t]*")
+
+
+def open_text(data: bytes, max_pages: int | None) -> OpenBook:
+    """A book of Markdown, LaTeX or plain text. Raises BookError: empty, unsupported, too_large."""
+    text = decoded(data)
+    if not text.strip():
+        raise BookError("empty", "the file holds no text")
+    if _binary(text):
+        raise BookError("unsupported", "neither a format that is read here nor text")
+    if _LATEX.search(text):
+        title = re.search(r"\\title\{([^{}]+)\}", text)
+        return paged("latex", title.group(1).strip() if title else None, plain_latex(text), max_pages)
+    if _MARKDOWN.search(text):
+        body = _FRONT_MATTER.sub("", text, count=1)
+        title = re.search(r"^# +(.+?)[ #]*$", body, re.M) or re.search(r"^title: *[\"']?(.+?)[\"']?$", text[: len(text) - len(body)], re.M)
+        return paged("markdown", title.group(1) if title else None, plain_markdown(body), max_pages)
+    return paged("text", None, text, max_pages)
+
+
+def plain_markdown(text: str) -> str:
+    """Markdown without the HTML around and within it; TeX maths and everything else untouched."""
+    if "<math" in text:
+        text = html.unescape(mathml_replaced(text))
+        # A formula's element may have ended the paragraph in the middle of a sentence.
+        text = re.sub(r"(?<=\S)\n\n+(?=[,.;:)])", "", text)
+        text = re.sub(r"(?<=\S)\n\n+[ ]+(?=[a-z(]|\*+[a-z])", " ", text)
+    text = _SUPERSCRIPT.sub(r"^{\1}", _SUBSCRIPT.sub(r"_{\1}", text))
+    return _ATTRIBUTES.sub("", _TAGS.sub("", text)) if "<" in text or "{:" in text else text
+
+
+def decoded(data: bytes) -> str:
+    """The text of a file: by its byte order mark, else UTF-8, else Windows' Latin-1; lines end with `\\n`."""
+    for mark, name in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
+        if data.startswith(mark):
+            return _lines(data.decode(name, "replace"))
+    try:
+        return _lines(data.decode())
+    except UnicodeDecodeError:
+        return _lines(data.decode("cp1252", "replace"))
+
+
+def _lines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n\n")
+
+
+def _binary(text: str) -> bool:
+    sample = text[:20_000]
+    return sum((c < " " and c not in "\n\t") or c == "\ufffd" for c in sample) > 0.02 * len(sample)
+
+
+def paged(kind: str, title: str | None, text: str, max_pages: int | None) -> OpenBook:
+    """Text as a book of pages of about 3,000 characters, numbered from 1. Raises BookError: not_a_book, too_large."""
+    pages = list(cut(text))
+    if not pages:
+        raise BookError("not_a_book", f"{kind} without any text")
+    if max_pages is not None and len(pages) > max_pages:
+        raise BookError("too_large", f"{len(pages)} pages of {PAGE_CHARS} characters; the limit is {max_pages}")
+    numbered = (PageText(number, page, "text") for number, page in enumerate(pages, 1))
+    return OpenBook(kind, title, len(pages), False, numbered)
+
+
+def cut(text: str) -> Iterator[str]:
+    """Pages of about 3,000 characters, cut between paragraphs; a paragraph, whatever its length, stays whole."""
+    page: list[str] = []
+    size = 0
+    for paragraph in _whole(_PARAGRAPH.split(text)):
+        if page and size + len(paragraph) > PAGE_CHARS:
+            yield "\n\n".join(page)
+            page, size = [], 0
+        page.append(paragraph)
+        size += len(paragraph) + 2
+    if page:
+        yield "\n\n".join(page)
+
+
+def _whole(paragraphs: list[str]) -> Iterator[str]:
+    """The paragraphs, a fenced listing being one."""
+    fenced: list[str] = []
+    for paragraph in paragraphs:
+        if not paragraph.strip() and not fenced:
+            continue
+        marks = len(_FENCE.findall(paragraph))
+        if fenced:
+            fenced.append(paragraph)
+            if marks % 2 or len(fenced) > 200:
+                yield "\n\n".join(fenced)
+                fenced = []
+        elif marks % 2:
+            fenced = [paragraph]
+        else:
+            yield paragraph.strip("\n").rstrip()
+    if fenced:
+        yield "\n\n".join(fenced)
+
+
+def plain_latex(source: str) -> str:
+    """The body of a LaTeX book with its heads as Markdown's and its labelled parts as lines; maths untouched."""
+    start = source.find("\\begin{document}")
+    text = source[start + len("\\begin{document}") :] if start >= 0 else source
+    text = text.split("\\end{document}")[0]
+    text = re.sub(r"(?<!\\)%.*", "", text)
+    text = _LATEX_ASIDE.sub("", text)
+    text = _LATEX_BARE.sub("", text)
+    for _ in range(3):  # styles within styles
+        text = _LATEX_STYLE.sub(r"\1", text)
+    text = _LATEX_HEAD.sub(lambda m: f"\n\n{_LATEX_HEADS[m.group(1)]} {m.group(2).strip()}\n\n", text)
+    text = _LATEX_LABELLED.sub(lambda m: f"\n\n{m.group(1).capitalize()}{f' ({m.group(2)})' if m.group(2) else ''}.\n", text)
+    text = _LATEX_ENVIRONMENT.sub("\n", text)
+    text = re.sub(r"^[ \t]*\\item(?:\[([^\]]*)\])?[ \t]*", lambda m: f"{m.group(1) or '-'} ", text, flags=re.MULTILINE)
+    return text.replace("~", " ").replace("``", "“").replace("''", "”").strip()

@@ -1,0 +1,199 @@
+"""The glyphs of one PDF page as PDFium reports them: what stands where, and how big."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import unicodedata
+from collections import Counter
+from typing import Any, NamedTuple
+
+import pypdfium2.raw as pdfium
+
+UNMAPPED = "\ufffd"
+HYPHEN = "\u00ad"  # an end-of-line hyphen, until the lines are joined
+
+_LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
+_SYMBOL_FONT = {"\uf0b7": "•", "\uf0a7": "▪", "\uf0d8": "➢", "\uf0fc": "✓", "\uf02d": "-"}
+_LINE_END_HYPHENS = {0x02, 0xFFFE, 0xAD}
+_SPACES = {0x20, 0xA0, 0x09, 0x0D, 0x3000, *range(0x2000, 0x200C)}
+_SAMPLE_STEP = 5  # every fifth glyph is asked whether its font maps it
+_MAX_OBJECTS = 4000
+
+
+class Glyph(NamedTuple):
+    """One glyph: its text, its origin, the edges of its box, its size; all in points, y upwards.
+
+    `turn` counts the quarter turns to the left from the page's own reading direction. A space or a
+    newline has size 0 and no place.
+    """
+
+    text: str
+    x: float
+    y: float
+    left: float
+    right: float
+    low: float
+    high: float
+    size: float
+    turn: int = 0
+
+
+class PageGlyphs(NamedTuple):
+    """A page's glyphs in content order, its size in points, and the counts its verdict rests on.
+
+    `n_unmapped` glyphs have no character at all, `n_damaged` one that means nothing (control, private
+    use). `image_share` is the largest image's share of the page, `n_paths` the number of drawn shapes.
+    """
+
+    glyphs: list[Glyph]
+    width: float
+    height: float
+    n_chars: int
+    n_unmapped: int
+    n_damaged: int
+    map_error_share: float
+    image_share: float
+    n_paths: int
+
+
+_SPACE = Glyph(" ", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+_NEWLINE = _SPACE._replace(text="\n")
+
+
+def read_glyphs(page: Any) -> PageGlyphs:
+    """The glyphs of a loaded page (`FPDF_PAGE`); an empty list when it has no text layer.
+
+    Glyphs without a Unicode value are U+FFFD: a digit silently missing would read as a true sentence.
+    A page whose text mostly runs upwards or downwards is turned.
+    """
+    x0, y0, x1, y1 = _page_box(page)
+    width, height = x1 - x0, y1 - y0
+    glyphs: list[Glyph] = []
+    errors = 0.0
+    text_page = pdfium.FPDFText_LoadPage(page)
+    if text_page:
+        try:
+            count = max(pdfium.FPDFText_CountChars(text_page), 0)
+            glyphs = _glyphs(text_page, count, x0, y0)
+            asked = range(0, count, _SAMPLE_STEP)
+            wrong = sum(pdfium.FPDFText_HasUnicodeMapError(text_page, i) == 1 for i in asked)
+            errors = wrong / len(asked) if asked else 0.0
+        finally:
+            pdfium.FPDFText_ClosePage(text_page)
+    image_share, n_paths = _drawn(page, width * height)
+    turns = Counter(glyph.turn for glyph in glyphs if glyph.size)
+    quarter = turns.most_common(1)[0][0] if turns else 0
+    if quarter:
+        glyphs = [turned(glyph, quarter, width, height) if glyph.size else glyph for glyph in glyphs]
+        width, height = (width, height) if quarter == 2 else (height, width)
+    texts = Counter(glyph.text for glyph in glyphs if glyph.text in (UNMAPPED, _DAMAGED))
+    if texts[_DAMAGED]:
+        glyphs = [g._replace(text=UNMAPPED) if g.text == _DAMAGED else g for g in glyphs]
+    return PageGlyphs(
+        glyphs,
+        width,
+        height,
+        turns.total(),
+        texts[UNMAPPED],
+        texts[_DAMAGED],
+        errors,
+        image_share,
+        n_paths,
+    )
+
+
+_DAMAGED = "\x00"  # within this module: a glyph whose character means nothing
+
+
+def _glyphs(text_page: Any, count: int, x0: float, y0: float) -> list[Glyph]:
+    unicode, origin = pdfium.FPDFText_GetUnicode, pdfium.FPDFText_GetCharOrigin
+    box, matrix_of, size_of = pdfium.FPDFText_GetCharBox, pdfium.FPDFText_GetMatrix, pdfium.FPDFText_GetFontSize
+    x, y, left, right, low, high = (ctypes.c_double() for _ in range(6))
+    matrix = pdfium.FS_MATRIX()
+    glyphs: list[Glyph] = []
+    add = glyphs.append
+    lead = 0
+    for i in range(count):
+        code = unicode(text_page, i)
+        if 0xD800 <= code <= 0xDBFF:  # PDFium counts a character beyond U+FFFF as two
+            lead = code
+            continue
+        if 0xDC00 <= code <= 0xDFFF and lead:
+            code = 0x10000 + ((lead - 0xD800) << 10) + (code - 0xDC00)
+        lead = 0
+        if code == 0x0A:
+            add(_NEWLINE)
+            continue
+        if code in _SPACES:
+            add(_SPACE)
+            continue
+        origin(text_page, i, x, y)
+        box(text_page, i, left, right, low, high)
+        matrix_of(text_page, i, matrix)
+        size = size_of(text_page, i) * math.hypot(matrix.c, matrix.d) or 1.0
+        turn = 0 if matrix.a > 0 and not matrix.b else round(math.atan2(matrix.b, matrix.a) * 2 / math.pi) % 4
+        text = chr(code) if 0x20 < code < 0x7F else _text(code)
+        add(
+            Glyph(
+                text,
+                x.value - x0,
+                y.value - y0,
+                left.value - x0,
+                right.value - x0,
+                low.value - y0,
+                high.value - y0,
+                size,
+                turn,
+            )
+        )
+    return glyphs
+
+
+def _text(code: int) -> str:
+    if code in _LINE_END_HYPHENS:
+        return HYPHEN
+    if code == 0:
+        return UNMAPPED
+    if code < 0x20 or 0x7F <= code <= 0x9F or 0xD800 <= code <= 0xDFFF or code >= 0xF0000 or code == 0xFFFD:
+        return _DAMAGED
+    char = chr(code)
+    if code == 0x210E:  # the italic h has its place outside of its alphabet
+        return "h"
+    if 0x1D400 <= code <= 0x1D7FF:
+        # Only this block: normalising all text would turn a superscript two into a plain one.
+        return unicodedata.normalize("NFKC", char)
+    if 0xE000 <= code <= 0xF8FF:
+        return _SYMBOL_FONT.get(char, _DAMAGED)
+    return _LIGATURES.get(char, char)
+
+
+def turned(g: Glyph, quarter: int, width: float, height: float) -> Glyph:
+    """The glyph as it stands once the page, `width` by `height` points, is turned `quarter` quarters to the right."""
+    turn = (g.turn - quarter) % 4
+    if quarter == 1:
+        return Glyph(g.text, g.y, width - g.x, g.low, g.high, width - g.right, width - g.left, g.size, turn)
+    if quarter == 2:
+        x, left, right = width - g.x, width - g.right, width - g.left
+        return Glyph(g.text, x, height - g.y, left, right, height - g.high, height - g.low, g.size, turn)
+    return Glyph(g.text, height - g.y, g.x, height - g.high, height - g.low, g.left, g.right, g.size, turn)
+
+
+def _page_box(page: Any) -> tuple[float, float, float, float]:
+    rect = pdfium.FS_RECTF()
+    if pdfium.FPDF_GetPageBoundingBox(page, rect) and rect.right > rect.left and rect.top > rect.bottom:
+        return rect.left, rect.bottom, rect.right, rect.top
+    return 0.0, 0.0, pdfium.FPDF_GetPageWidthF(page) or 612.0, pdfium.FPDF_GetPageHeightF(page) or 792.0
+
+
+def _drawn(page: Any, area: float) -> tuple[float, int]:
+    """The largest image's share of the page, and how many shapes are drawn on it."""
+    left, low, right, high = (ctypes.c_float() for _ in range(4))
+    largest, paths = 0.0, 0
+    for i in range(min(pdfium.FPDFPage_CountObjects(page), _MAX_OBJECTS)):
+        thing = pdfium.FPDFPage_GetObject(page, i)
+        kind = pdfium.FPDFPageObj_GetType(thing)
+        paths += kind == pdfium.FPDF_PAGEOBJ_PATH
+        if kind == pdfium.FPDF_PAGEOBJ_IMAGE and pdfium.FPDFPageObj_GetBounds(thing, left, low, right, high):
+            largest = max(largest, abs((right.value - left.value) * (high.value - low.value)))
+    return min(largest / area, 1.0) if area > 0 else 0.0, paths

@@ -1,0 +1,126 @@
+"""How a line's glyphs read: superscripts as `^{}`, subscripts as `_{}`, small fractions, accents."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from megascience_ops.books.glyphs import HYPHEN, Glyph
+
+SAME_LINE = 0.62  # of the size: how far a baseline may move within a line
+SMALL = 0.86  # of the size: what is smaller may be a script
+# Typeset formulas leave a thin space round their punctuation.
+_POINT = re.compile(r"(?<=\d) \. ?(?=\d)")
+_STOP = re.compile(r"(?<=[^\W_]|[}\])%°]) ([.,;:])(?=\s|$)")
+_PRIMES = frozenset("′″‴'*†‡°∘")
+_OPERATORS = frozenset("=+−×·±<>≤≥≈")
+_ACCENTS = {"¯": "\u0304", "ˉ": "\u0304", "ˆ": "\u0302", "^": "\u0302", "˜": "\u0303", "´": "\u0301", "`": "\u0300"}
+_ACCENTS |= {"¨": "\u0308", "ˇ": "\u030c", "˙": "\u0307", "˘": "\u0306", "⃗": "\u20d7", "→": "\u20d7", "−": "\u0304", "‾": "\u0304"}
+
+
+def read_line(run: list[Glyph], base_y: float, size: float) -> str:
+    """The text of a line's glyphs, whose baseline and size are given in points."""
+    text = _text(_accented(run), base_y, size).strip()
+    return _STOP.sub(r"\1", _POINT.sub(".", text))
+
+
+def _text(run: list[Glyph], base_y: float, size: float) -> str:
+    out: list[str] = []
+    i = 0
+    while i < len(run):
+        level = _level(run[i], base_y, size)
+        if not level:
+            out.append(run[i].text)
+            i += 1
+            continue
+        j = _end(run, i, level, base_y, size)
+        inner = _script(run[i:j]) if j - i < len(run) else "".join(glyph.text for glyph in run)
+        other = _end(run, j, -level, base_y, size)
+        if other > j and (not out or out[-1] in _OPERATORS or out[-1] in " (/-") and _over(run[i:j], run[j:other], base_y, size):
+            halves = inner, _script(run[j:other])
+            out.append("({})/({})".format(*(halves if level > 0 else halves[::-1])))
+            i = other
+            continue
+        if set(inner) <= _PRIMES:
+            out.append(inner)
+        else:
+            if len(out) > 1 and out[-1] == " " and out[-2] not in _OPERATORS:
+                out.pop()
+            out.append(("^{" if level > 0 else "_{") + inner + "}")
+        i = j
+    return "".join(out)
+
+
+def _script(run: list[Glyph]) -> str:
+    printed = [glyph for glyph in run if glyph.text != " "]
+    largest = max(printed, key=lambda glyph: glyph.size)
+    return _text(run, largest.y, largest.size).strip()
+
+
+def _end(run: list[Glyph], i: int, level: int, base_y: float, size: float) -> int:
+    """Where the script that begins at `i` ends; spaces at its end are not part of it."""
+    j = i
+    while j < len(run) and (run[j].text == " " or _level(run[j], base_y, size) == level):
+        j += 1
+    while j > i and run[j - 1].text == " ":
+        j -= 1
+    return j
+
+
+def _over(one: list[Glyph], other: list[Glyph], base_y: float, size: float) -> bool:
+    """Whether two scripts stand one above the other, centred, as a fraction's halves do."""
+    middles = [(min(g.left for g in part) + max(g.right for g in part)) / 2 for part in (one, other)]
+    under = min(one[0], other[0], key=lambda glyph: glyph.y)
+    return abs(middles[0] - middles[1]) < 0.3 * size and under.y < base_y - 0.29 * size
+
+
+def _level(glyph: Glyph, base_y: float, size: float) -> int:
+    """1 for a superscript, -1 for a subscript, 0 on the line."""
+    if glyph.text in (" ", HYPHEN):
+        return 0
+    shift = (glyph.y - base_y) / size
+    if -0.06 <= shift <= 0.12:
+        if glyph.text in "0123456789" and glyph.high - glyph.low < 0.58 * glyph.size:
+            # Fonts with drawn superscripts keep size and baseline; only the shape gives them away.
+            if glyph.low - glyph.y > 0.24 * glyph.size:
+                return 1
+            if glyph.low - glyph.y < -0.06 * glyph.size and glyph.high - glyph.y < 0.5 * glyph.size:
+                return -1
+        return 0
+    if abs(shift) > SAME_LINE and glyph.high - glyph.low > 1.2 * size:
+        return 0  # a tall bracket or sign, whose origin lies far from the line
+    if glyph.size < SMALL * size or abs(shift) > 0.2:
+        return 1 if shift > 0 else -1
+    return 0
+
+
+def _accented(run: list[Glyph]) -> list[Glyph]:
+    """The run with accents that stand over a letter put onto it."""
+    if not any(glyph.text in _ACCENTS for glyph in run):
+        return run
+    out: list[Glyph] = []
+    waiting: Glyph | None = None
+    for glyph in run:
+        if glyph.text in _ACCENTS and out and _on(glyph, out[-1]):
+            out[-1] = _with_accent(out[-1], glyph)
+        elif waiting is not None and _on(waiting, glyph):
+            out.pop()
+            out.append(_with_accent(glyph, waiting))
+            waiting = None
+            continue
+        else:
+            out.append(glyph)
+        waiting = glyph if out[-1] is glyph and glyph.text in _ACCENTS else None
+    return out
+
+
+def _on(accent: Glyph, letter: Glyph) -> bool:
+    if not letter.text[-1:].isalnum() or accent.low < letter.low + 0.25 * letter.size:
+        return False
+    middle = (accent.left + accent.right) / 2
+    return letter.left - 0.1 * letter.size <= middle <= letter.right + 0.15 * letter.size
+
+
+def _with_accent(letter: Glyph, accent: Glyph) -> Glyph:
+    text = unicodedata.normalize("NFC", letter.text + _ACCENTS[accent.text])
+    return letter._replace(text=text, right=max(letter.right, accent.right))

@@ -1,0 +1,254 @@
+"""The command line: `megascience stage|run|stages|funnel|show|sample`.
+
+What a program reads is on stdout; what people read while they wait is on stderr. Exit code 65: a person has to act,
+and the last line says how. 75: try again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.panel import Panel
+from rich.text import Text
+
+from megascience_ops import funnel, tables
+from megascience_ops.config import Settings, parse_setting, validated
+from megascience_ops.errors import EXIT_CONTRACT, EXIT_TRANSIENT, ContractError, TransientError
+from megascience_ops.life import life
+from megascience_ops.recipe import recipe
+from megascience_ops.receipts import Receipt
+from megascience_ops.run import run, summary
+from megascience_ops.runner import Lane
+from megascience_ops.storage import Store
+
+T = TypeVar("T")
+
+SHOWN_CHARACTERS = 1200
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; the exit code."""
+    options = _parser().parse_args(arguments)
+    _log(options.verbose)
+    try:
+        done: int | None = options.command(options)
+        return done or 0
+    except ContractError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return EXIT_CONTRACT
+    except TransientError as error:
+        sys.stderr.write(f"error: {error}; it may pass, so try again\n")
+        return EXIT_TRANSIENT
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.stderr.write("error: stopped; what is done is kept, so start again to go on\n")
+        return EXIT_TRANSIENT
+
+
+def stage(options: argparse.Namespace) -> None:
+    """Bring one stage up to date, and print its receipt's summary."""
+    settings = _settings(options)
+    receipt = _wait(run(settings, options.stage, Lane(options.lane, options.lanes), recompute=options.recompute))
+    said = summary(settings, receipt) if receipt else {"stage": options.stage, "waiting_for": "other lanes"}
+    sys.stdout.write(json.dumps(said) + "\n")
+
+
+def run_recipe(options: argparse.Namespace) -> None:
+    """Bring every stage up to date, in order, then show the funnel."""
+    settings = _settings(options)
+    computed = 0
+    for name in recipe(settings.recipe).names:
+        receipt = _wait(run(settings, name, recompute=options.recompute))
+        computed += receipt.computed_parts if receipt else 0
+    show_funnel(options)
+    if not computed:
+        sys.stdout.write("Nothing had to be computed: every stage was up to date.\n")
+
+
+def stages(options: argparse.Namespace) -> None:
+    """The stages of a recipe in order, with what they read and write."""
+    for one in recipe(options.recipe).stages:
+        sys.stdout.write(f"{one.name:<26}{one.reads.__name__:>14} -> {one.writes.__name__}\n")
+
+
+def show_funnel(options: argparse.Namespace) -> None:
+    """The funnel of a batch as a table, or as JSON."""
+    store, found = _found(options)
+    if getattr(options, "json", False):
+        sys.stdout.write(json.dumps([receipt.summary("") for receipt in found], indent=1) + "\n")
+        return
+    console = Console(soft_wrap=False, width=None if sys.stdout.isatty() else 120)
+    console.print(funnel.table(found))
+    if found[-1].stage == "publish":
+        dataset = store.address(f"datasets/{options.recipe}/batch={options.batch}")
+        console.print(f"{found[-1].total('rows_out'):,} rows in {dataset}", soft_wrap=True, highlight=False)
+
+
+def show(options: argparse.Namespace) -> None:
+    """A row's whole life."""
+    store, found = _found(options)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    moments = list(life(store, recipe(options.recipe).stages, found, options.id))
+    if not moments or not any(row.id == options.id for one in moments for row in (*one.rows, *one.asides)):
+        raise ContractError(
+            f"no row {options.id} in batch {options.batch}; an id looks like {_an_id(store, found)}"
+        )
+    for moment in moments:
+        for row in moment.rows:
+            shown = row.model_dump(exclude={"pages", "document", "excerpt"})
+            console.print(_panel(f"{moment.stage}: kept as {type(row).__name__}", shown))
+        for aside in moment.asides:
+            console.print(_panel(f"{moment.stage}: aside, {aside.reason}", aside.model_dump(exclude={"id", "reason"})))
+        for asked in moment.asked:
+            console.print(_panel(f"{moment.stage}: {asked.prompt} answered ({asked.finish_reason})", {"": asked.text}))
+
+
+def sample(options: argparse.Namespace) -> None:
+    """Some rows that a stage wrote, spread evenly over them."""
+    store, found = _found(options)
+    flow = recipe(options.recipe)
+    name = options.stage or found[-1].stage
+    receipts = [receipt for receipt in found if receipt.stage == flow.stage(name).name]
+    if not receipts:
+        raise ContractError(f"{name} of batch {options.batch} has not finished: run it first")
+    model = flow.stage(name).writes
+    rows = [row for facts in receipts[0].parts for row in tables.decode(model, store.get(facts.path))]
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    for row in rows[:: max(1, len(rows) // options.rows)][: options.rows]:
+        if options.json:
+            sys.stdout.write(row.model_dump_json() + "\n")
+        else:
+            console.print(_panel(row.id, row.model_dump(exclude={"id", "pages", "document", "source"})))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="megascience", description="Textbooks in, science-reasoning data out.")
+    parser.add_argument("--verbose", action="store_true", help="log more")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: Any, *, where: bool = True) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=(function.__doc__ or "").splitlines()[0])
+        one.set_defaults(command=function)
+        one.add_argument("--recipe", default="textbook_reasoning")
+        if where:
+            one.add_argument("--root", required=True, help="folder or s3:// prefix where everything is kept")
+            one.add_argument("--batch", default="default", help="name of the batch")
+        return one
+
+    one = command("stage", stage)
+    one.add_argument("stage", help="see `megascience stages`")
+    one.add_argument("--lane", type=int, default=0, help="which of --lanes workers this is, from 0")
+    one.add_argument("--lanes", type=int, default=1)
+    for runs in (one, command("run", run_recipe)):
+        runs.add_argument("--textbooks", help="folder or s3:// prefix where the textbooks are")
+        runs.add_argument("--engine", help="who answers: rules, endpoint, ...")
+        runs.add_argument("--url", help="of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1")
+        runs.add_argument("--model", help="the model to ask for")
+        runs.add_argument("--limit", type=int, help="take the first so many books only")
+        runs.add_argument("--config", help="YAML file with any of the settings")
+        runs.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="such as refine_qa.attempts=5")
+        runs.add_argument("--recompute", action="store_true", help="compute again what is there")
+    command("stages", stages, where=False)
+    one = command("funnel", show_funnel)
+    one.add_argument("--json", action="store_true")
+    one = command("show", show)
+    one.add_argument("id")
+    one = command("sample", sample)
+    one.add_argument("--stage", help="default: the last that finished")
+    one.add_argument("--rows", type=int, default=3)
+    one.add_argument("--json", action="store_true")
+    return parser
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """Defaults, then the file, then the flags, then each --set."""
+    values: dict[str, Any] = {}
+    if options.config:
+        values = _config_file(Path(options.config))
+    for name in ("root", "batch", "recipe", "textbooks", "limit"):
+        if (given := getattr(options, name)) is not None:
+            values[name] = given
+    engine = {"kind": options.engine, "url": options.url, "model": options.model}
+    values["engine"] = {**values.get("engine", {}), **{name: value for name, value in engine.items() if value}}
+    for text in options.set:
+        path, value = parse_setting(text)
+        place = values if path[0] in Settings.model_fields else values.setdefault("stages", {})
+        for step in path[:-1]:
+            place = place.setdefault(step, {})
+        place[path[-1]] = value
+    settings = validated(Settings, values, "settings")
+    recipe(settings.recipe).check(settings)
+    return settings
+
+
+def _config_file(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ContractError(f"{path}: no such file") from None
+    except yaml.YAMLError as error:
+        raise ContractError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ContractError(f"{path}: a mapping of settings is expected, such as `engine: {{kind: rules}}`")
+    return values
+
+
+def _found(options: argparse.Namespace) -> tuple[Store, list[Receipt]]:
+    store = Store(options.root, must_exist=True)
+    found = funnel.finished(store, recipe(options.recipe), options.batch)
+    if not found:
+        raise ContractError(f"{options.root}: no stage of {options.recipe} has finished for batch {options.batch}")
+    return store, found
+
+
+def _an_id(store: Store, found: list[Receipt]) -> str:
+    for receipt in reversed(found):
+        for facts in receipt.parts:
+            if facts.rows_out:
+                return str(next(tables.columns(store.get(facts.path), ["id"]))["id"])
+    return "a book's first 16 hex digits"
+
+
+def _panel(title: str, values: dict[str, Any]) -> Panel:
+    text = Text()
+    for name, value in values.items():
+        said = str(value)
+        said = said if len(said) <= SHOWN_CHARACTERS else f"{said[:SHOWN_CHARACTERS]} ... ({len(said):,} characters)"
+        text.append(f"{name}: " if name else "", "bold")
+        text.append(f"{said}\n")
+    return Panel(text, title=title, title_align="left")
+
+
+def _wait(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; SIGTERM cancels, so that what was answered is kept."""
+
+    async def watched() -> T:
+        task = asyncio.ensure_future(work)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await task
+
+    return asyncio.run(watched())
+
+
+def _log(verbose: bool) -> None:
+    level = logging.DEBUG if verbose else logging.INFO
+    handler: logging.Handler
+    if sys.stderr.isatty():
+        handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False)
+        logging.basicConfig(level=logging.WARNING if not verbose else level, format="%(message)s", handlers=[handler])
+    else:
+        logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""Settings of a run: where it reads and writes, who answers, and what each stage is told.
+
+Everything here is frozen and refuses keys it does not know. What changes the rows is part of a stage's fingerprint;
+what only says where or how fast (marked `WHERE`) is not.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from megascience_ops.errors import ContractError
+from megascience_ops.rows import Frozen
+
+WHERE = "where"  # marks a setting that says where or how fast, and so bears no identity
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class EngineConfig(Frozen):
+    """Who answers. `url`, `key_env` and the limits say where; `kind`, `model`, `revision` and `sampling` say who.
+
+    `sampling` overrides what the prompt files ask for (names of the OpenAI API).
+    """
+
+    kind: Literal["rules", "endpoint", "sentence_transformers", "scripted"] = "rules"
+    model: str | None = None
+    revision: str | None = None
+    sampling: dict[str, Any] = {}
+    url: Annotated[str | None, WHERE] = None
+    key_env: Annotated[str, WHERE] = "OPENAI_API_KEY"
+    script: Annotated[str | None, WHERE] = None
+    concurrency: Annotated[int, WHERE] = Field(default=64, ge=1)
+    timeout_seconds: Annotated[float, WHERE] = Field(default=600, gt=0)
+    patience_seconds: Annotated[float, WHERE] = Field(default=900, ge=0)
+
+    @property
+    def reads_images(self) -> bool:
+        """Can it be shown a page? Rules cannot, so nobody has to draw one for them."""
+        return self.kind != "rules"
+
+
+class StageConfig(Frozen):
+    """What every stage can be told: how many of its rows are under way at once."""
+
+    rows_in_flight: Annotated[int, WHERE] = Field(default=256, ge=1)
+
+
+class AskingConfig(StageConfig):
+    """What a stage that asks an engine can be told.
+
+    `attempts`: how often an answer that cannot be read is asked for; `max_unread`: the share of rows that may end
+    unread before the stage fails.
+    """
+
+    engine: EngineConfig = EngineConfig()
+    attempts: int = Field(default=3, ge=1)
+    max_unread: Annotated[float, WHERE] = Field(default=0.02, ge=0, le=1)
+
+
+class Settings(Frozen):
+    """One run of a recipe. `stages` holds what differs from the defaults, by stage name.
+
+    `engine`, `textbooks` and `limit` reach every stage that has a setting of that name.
+    """
+
+    root: str
+    recipe: str = "textbook_reasoning"
+    batch: str = Field(default="default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    textbooks: str | None = None
+    engine: EngineConfig = EngineConfig()
+    limit: int | None = Field(default=None, ge=1)
+    stages: dict[str, dict[str, Any]] = {}
+
+    def of(self, stage: str, config: type[M]) -> M:
+        """The effective configuration of a stage. Raises ContractError on a setting it does not have."""
+        own = dict(self.stages.get(stage, {}))
+        common: dict[str, Any] = {"engine": self.engine.model_dump(exclude_unset=True)}
+        common |= {name: getattr(self, name) for name in ("textbooks", "limit")}
+        values = {name: value for name, value in common.items() if name in config.model_fields and value is not None}
+        if isinstance(own.get("engine"), dict):
+            own["engine"] = {**values["engine"], **own["engine"]}
+        return validated(config, {**values, **own}, f"stages.{stage}")
+
+
+def identity(config: BaseModel) -> dict[str, Any]:
+    """The settings that change what comes out: everything but those marked WHERE."""
+    kept: dict[str, Any] = {}
+    for name, field in type(config).model_fields.items():
+        if WHERE not in field.metadata:
+            value = getattr(config, name)
+            kept[name] = identity(value) if isinstance(value, BaseModel) else value
+    return kept
+
+
+def validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    """`values` as a `model`, or a ContractError that names the first wrong key, what is wrong, and the likely fix."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join([where, *(str(step) for step in first["loc"])]).strip(".")
+        if first["type"] != "extra_forbidden":
+            raise ContractError(f"{path}: {first['msg']} (it says {first['input']!r})") from None
+        raise ContractError(f"{path}: no such setting{nearest(str(first['loc'][-1]), _names(model))}") from None
+
+
+def nearest(word: str, words: list[str]) -> str:
+    """`; did you mean ...?`, or what there is, as the end of an error message."""
+    close = difflib.get_close_matches(word, words, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(sorted(words))}"
+
+
+def parse_setting(text: str) -> tuple[list[str], Any]:
+    """`a.b=value` as path and value; the value is read as YAML. Raises ContractError."""
+    path, equals, value = text.partition("=")
+    if not equals or not path.strip():
+        raise ContractError(f"--set {text}: write it as name=value, for example refine_qa.max_unread=0.05")
+    return path.strip().split("."), yaml.safe_load(value)
+
+
+def _names(model: type[BaseModel]) -> list[str]:
+    names: list[str] = list(model.model_fields)
+    for field in model.model_fields.values():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names += field.annotation.model_fields
+    return names

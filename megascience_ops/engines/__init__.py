@@ -1,0 +1,1 @@
+"""Who answers a prompt: text rules, an OpenAI-compatible server, or a script."""

@@ -1,0 +1,1 @@
+"""Deterministic text rules that answer where no model does."""

@@ -1,0 +1,110 @@
+"""The rules engine: answers each prompt by deterministic text rules on its slots, in the format the prompt asks for.
+
+It needs no GPU, no key and no network. What no rule can do honestly, such as writing reasoning that is not there,
+it declines, and the row says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from megascience_ops.completions import Completion, Request
+from megascience_ops.engines.rules import books, extraction, judgements
+from megascience_ops.engines.rules.contamination import same_question
+from megascience_ops.errors import Declined
+from megascience_ops.rows import Subject
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Slots = Mapping[str, str]
+PACKAGE = Path(__file__).parents[2]
+READ_BY_RULES = ("books", "engines/rules", "dedup.py", "neighbours.py")
+
+
+def _judge_cot(slots: Slots) -> str:
+    return _decision(judgements.is_explained(slots["ANSWER"]), "length and signs of reasoning were counted")
+
+
+def _judge_contamination(slots: Slots) -> str:
+    return _decision(*same_question(slots["QUESTION"], slots["CANDIDATE"]))
+
+
+def _filter_qa(slots: Slots) -> str:
+    missing = judgements.external_reference(slots["QUESTION"], slots["ANSWER"])
+    fault = "MISSING_CONTEXT" if missing else "NONE"
+    found = f"it refers to something that is not there: {missing}" if missing else "no outside reference was found"
+    return f"Analysis: {found}\nFault: {fault}\nDecision: {'NO' if missing else 'YES'}"
+
+
+def _reference_answer(slots: Slots) -> str:
+    return f"Reference Answer: {judgements.short_answer(slots['QUESTION'], slots['ANSWER']) or '[NONE]'}"
+
+
+def _decision(yes: bool, because: str) -> str:
+    return f"Analysis: {because}\nDecision: {'YES' if yes else 'NO'}"
+
+
+def _no_reasoning(slots: Slots) -> str:
+    raise Declined("declined", "no rule can write reasoning that the book does not give")
+
+
+RULES: dict[str, Callable[[Slots], str]] = {
+    "classify_books": books.classify,
+    **{f"extract_qa_{subject}_high": extraction.high for subject in get_args(Subject)},
+    **{f"extract_qa_{subject}_low": extraction.low for subject in get_args(Subject)},
+    "refine_qa": extraction.refine,
+    "judge_cot": _judge_cot,
+    "distill_cot": _no_reasoning,
+    "filter_qa": _filter_qa,
+    "judge_contamination": _judge_contamination,
+    "extract_reference_answer": _reference_answer,
+}
+
+
+class RulesEngine:
+    """Answers by rule. Its revision is a digest of the rules themselves, so a changed rule is another engine."""
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        return {"kind": "rules", "model": "rules", "revision": _revision()}
+
+    async def complete(self, request: Request, row: str) -> Completion:
+        slots = {name: slot for name, slot in request.slots.items() if isinstance(slot, str)}
+        rule = RULES.get(request.prompt)
+        try:
+            if rule is None or len(slots) < len(request.slots):
+                raise Declined("declined", f"there is no rule for {request.prompt}")
+            text, finish_reason = rule(slots), "stop"
+        except Declined as error:
+            text, finish_reason = error.detail, "declined"
+        return Completion.model_validate(
+            {
+                "id": request.digest,
+                "row": row,
+                "prompt": request.prompt,
+                "text": text,
+                "finish_reason": finish_reason,
+                "model": "rules",
+            }
+        )
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        from megascience_ops.neighbours import lexical_vectors
+
+        return lexical_vectors(texts)
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+
+@cache
+def _revision() -> str:
+    sources = [PACKAGE / name for name in READ_BY_RULES]
+    files = sorted(file for source in sources for file in (source.rglob("*.py") if source.is_dir() else [source]))
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:8]

@@ -1,0 +1,83 @@
+"""The landing zone: the folder or bucket prefix where textbooks arrive, with textbooks.csv saying what they are."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from megascience_ops.errors import ContractError
+from megascience_ops.rows import SourceFile
+from megascience_ops.storage import Store
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "textbooks.csv"
+_STATED = {"title", "authors", "licence", "access", "level", "subject", "language"}
+
+
+def landing_zone(location: str | None) -> Store:
+    """The landing zone at a folder or URI. Raises ContractError where none is named or there is no such folder."""
+    if not location:
+        raise ContractError("no textbooks named: say where they are with --textbooks FOLDER")
+    return Store(location, must_exist=True)
+
+
+def source_files(location: str | None, limit: int | None) -> list[SourceFile]:
+    """Every file of the landing zone in the order of their paths, at most `limit`; hidden files are left out.
+
+    Raises ContractError where there are no textbooks, or where textbooks.csv says something it cannot.
+    """
+    store = landing_zone(location)
+    stated = _manifest(store)
+    files = [
+        _source_file(entry.path, entry.bytes, entry.version, stated.pop(entry.path, {}))
+        for entry in store.entries()
+        if entry.path != MANIFEST and not any(step.startswith(".") for step in entry.path.split("/"))
+    ]
+    for path in stated:
+        log.warning("%s names %s, which is not there", store.address(MANIFEST), path)
+    if not files:
+        raise ContractError(f"{location}: no textbooks there; put PDF, Markdown, HTML, EPUB or text files into it")
+    return files[:limit]
+
+
+@contextmanager
+def local_copy(store: Store, path: str) -> Iterator[Path]:
+    """The book as a local file for as long as the context lasts, under a name that owes nothing to its path."""
+    with tempfile.NamedTemporaryFile(prefix="book-") as file:
+        file.write(store.get(path))
+        file.flush()
+        yield Path(file.name)
+
+
+def _manifest(store: Store) -> dict[str, dict[str, str]]:
+    """What textbooks.csv states, by path; {} where there is none."""
+    content = store.find(MANIFEST)
+    if content is None:
+        return {}
+    try:
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig")))
+        rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ContractError(f"{store.address(MANIFEST)}: not a UTF-8 CSV file ({error})") from error
+    columns = set(reader.fieldnames or ())
+    if "path" not in columns or (unknown := sorted(columns - _STATED - {"path"})):
+        wrong = f"has no column {unknown[0]}" if "path" in columns else "needs a column path"
+        raise ContractError(f"{store.address(MANIFEST)}: the manifest {wrong}; it knows path, {', '.join(sorted(_STATED))}")
+    return {row["path"]: {name: value.strip() for name, value in row.items() if value and name != "path"} for row in rows}
+
+
+def _source_file(path: str, size: int, version: str, stated: dict[str, str]) -> SourceFile:
+    try:
+        return SourceFile.model_validate({"id": path, "bytes": size, "version": version, **stated})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = first["loc"][0] if first["loc"] else "?"
+        raise ContractError(f"{MANIFEST}, {path}: {name} is {first['input']!r}; {first['msg']}") from error

@@ -1,0 +1,41 @@
+"""One stage, or a whole recipe, from settings: opens the storage and the engine, and hands over to the runner."""
+
+from __future__ import annotations
+
+from megascience_ops import receipts
+from megascience_ops.batch import Batch
+from megascience_ops.config import AskingConfig, Settings
+from megascience_ops.engines.engine import Engine, open_engine
+from megascience_ops.receipts import Receipt
+from megascience_ops.recipe import recipe
+from megascience_ops.runner import WHOLE, Lane, run_stage
+from megascience_ops.storage import Store
+
+
+async def run(
+    settings: Settings, stage: str, lane: Lane = WHOLE, *, recompute: bool = False, engine: Engine | None = None
+) -> Receipt | None:
+    """Bring one stage up to date; `engine` answers in place of the configured one. See `runner.run_stage`."""
+    flow = recipe(settings.recipe)
+    flow.check(settings)
+    one = flow.stage(stage)
+    config = settings.of(one.name, one.config)
+    opened = None
+    if isinstance(config, AskingConfig):
+        opened = engine or open_engine(config.engine)
+    batch = Batch(settings, flow, one, Store(settings.root), opened)
+    batch.enrol()
+    try:
+        return await run_stage(batch, lane, recompute=recompute)
+    finally:
+        if opened and opened is not engine:
+            await opened.close()
+
+
+def summary(settings: Settings, receipt: Receipt) -> dict[str, object]:
+    """Path and statistics of a receipt: what Airflow gets to see."""
+    folder = f"{receipt.recipe}/batch={receipt.batch}/{receipt.stage}"
+    path = receipts.receipt_path(folder, receipt.number)
+    return receipt.summary(Store(settings.root).address(path))
+
+

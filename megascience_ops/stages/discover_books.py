@@ -1,0 +1,94 @@
+"""discover_books: the files of the landing zone become this batch's books.
+
+A book belongs to the batch that claims it first: the claim is an object created once, so of two runs at the same time
+only one gets the book. A file with the content of another, or one taken in by an earlier batch, is aside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import Field
+
+from megascience_ops.batch import Batch
+from megascience_ops.books.child import ReadBook, read_in_child
+from megascience_ops.config import WHERE, StageConfig
+from megascience_ops.landing import landing_zone, local_copy, source_files
+from megascience_ops.rows import Book, SourceFile
+from megascience_ops.stage import Aside, DatasetStage, Decide, Outcome
+from megascience_ops.storage import Store
+
+
+class Config(StageConfig):
+    """`excerpt_pages` and `excerpt_characters` bound what classification gets to see of a book."""
+
+    textbooks: Annotated[str | None, WHERE] = None
+    limit: int | None = None
+    excerpt_pages: int = Field(default=8, ge=1)
+    excerpt_characters: int = Field(default=6000, ge=100)
+    seconds_per_book: Annotated[float, WHERE] = Field(default=120, gt=0)
+    rows_in_flight: Annotated[int, WHERE] = Field(default=os.cpu_count() or 1, ge=1)
+
+
+def source(batch: Batch, config: Config) -> Iterable[SourceFile]:
+    """The files of the landing zone."""
+    return source_files(config.textbooks, config.limit)
+
+
+async def look(batch: Batch, config: Config) -> Decide:
+    """Digest every file, then take in each content once."""
+    zone = landing_zone(config.textbooks)
+    digests = {file.id: _sha256(zone, file.id) for file in source(batch, config)}
+    first_path = {sha256: path for path, sha256 in sorted(digests.items(), reverse=True)}
+
+    async def decide(file: SourceFile) -> Outcome:
+        sha256 = digests[file.id]
+        if first_path[sha256] != file.id:
+            return Aside("duplicate_file", f"the same content as {first_path[sha256]}")
+        owner = _claim(batch, sha256[:16])
+        if owner != batch.name:
+            return Aside("seen_earlier", f"batch {owner} has taken it in")
+        with local_copy(zone, file.id) as path:
+            book = await read_in_child(path, seconds=config.seconds_per_book)
+        return _book(file, sha256, book, config)
+
+    return decide
+
+
+def _sha256(zone: Store, path: str) -> str:
+    return hashlib.sha256(zone.get(path)).hexdigest()
+
+
+def _claim(batch: Batch, book: str) -> str:
+    """The batch that this book belongs to: this one, unless another was first."""
+    path = f"index/{batch.recipe.name}/books/{book}.json"
+    if batch.store.create(path, json.dumps({"batch": batch.name}).encode()):
+        return batch.name
+    owner: str = json.loads(batch.store.get(path))["batch"]
+    return owner
+
+
+def _book(file: SourceFile, sha256: str, book: ReadBook, config: Config) -> Book:
+    excerpt = "\n\n".join(page["text"] for page in book.pages[: config.excerpt_pages])[: config.excerpt_characters]
+    return Book(
+        id=sha256[:16],
+        path=file.id,
+        sha256=sha256,
+        format=book.format,
+        n_pages=book.n_pages,
+        title=file.title or book.title or file.id.rpartition("/")[2],
+        authors=file.authors,
+        licence=file.licence,
+        language=file.language,
+        access=file.access,
+        level=file.level,
+        subject=file.subject,
+        excerpt=excerpt,
+    )
+
+
+STAGE = DatasetStage("discover_books", SourceFile, Book, look, Config, source=source)

@@ -1,0 +1,24 @@
+"""filter_qa: contradictions, references to what is not there, and answers that are none, are aside by their fault."""
+
+from __future__ import annotations
+
+from megascience_ops import parsing
+from megascience_ops.config import AskingConfig
+from megascience_ops.prompts import prompt
+from megascience_ops.rows import SolvedQA
+from megascience_ops.stage import Aside, Ask, Outcome, RowStage
+
+FILTER = prompt("filter_qa", parsing.filter_verdict, "QUESTION", "ANSWER")
+
+
+class Config(AskingConfig):
+    """Nothing beyond what every asking stage has."""
+
+
+async def run(qa: SolvedQA, ask: Ask, config: Config) -> Outcome:
+    """The row, or the fault that was found."""
+    verdict = await ask(FILTER, QUESTION=qa.question, ANSWER=qa.answer)
+    return qa if verdict.keep else Aside(verdict.fault, "by the filter's verdict")
+
+
+STAGE = RowStage("filter_qa", SolvedQA, SolvedQA, run, Config, (FILTER,))

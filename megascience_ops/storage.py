@@ -1,0 +1,145 @@
+"""Objects under one root, on a local folder, on s3:// or in memory: the only module that knows the difference.
+
+Writes are atomic on all of them. The only conditional operation is `create`, a PUT that fails when the object is
+there (`If-None-Match: *` on S3): every server worth using has it, and all that must happen once is built on it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    GenericError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
+from obstore.store import LocalStore, MemoryStore
+
+from megascience_ops.errors import ContractError, TransientError
+
+_memories: dict[str, MemoryStore] = {}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object as listed: path below the root, size in bytes, and a version that changes when its content does."""
+
+    path: str
+    bytes: int
+    version: str
+
+
+class Store:
+    """Objects by path below `uri`. A full disk or a server that fails is a TransientError, a refusal a ContractError."""
+
+    def __init__(self, uri: str, *, must_exist: bool = False) -> None:
+        self.uri = uri
+        self._store = _open(uri, must_exist)
+
+    def get(self, path: str) -> bytes:
+        """The object's bytes. Raises FileNotFoundError."""
+        with self._clear(path):
+            return bytes(obstore.get(self._store, path).bytes())
+
+    def find(self, path: str) -> bytes | None:
+        """The object's bytes, or None where there is none."""
+        try:
+            return self.get(path)
+        except FileNotFoundError:
+            return None
+
+    def put(self, path: str, content: bytes | Path) -> None:
+        """Write the object whole, in place of any that was there."""
+        with self._clear(path):
+            obstore.put(self._store, path, content)
+
+    def create(self, path: str, content: bytes | Path) -> bool:
+        """Write the object unless it exists. True for the one writer that made it."""
+        try:
+            with self._clear(path):
+                obstore.put(self._store, path, content, mode="create", use_multipart=False)
+        except FileExistsError:
+            return False
+        return True
+
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        """Every object below a folder, in the order of their paths."""
+        with self._clear(prefix):
+            found = [meta for batch in obstore.list(self._store, prefix or None) for meta in batch]
+        for meta in sorted(found, key=lambda meta: meta["path"]):
+            version = meta["e_tag"] or str(meta["last_modified"].timestamp())
+            yield Entry(meta["path"], meta["size"], version)
+
+    def names(self, prefix: str) -> list[str]:
+        """The names of the objects directly in a folder, sorted."""
+        below = [entry.path[len(prefix) :].lstrip("/") for entry in self.entries(prefix)]
+        return [name for name in below if "/" not in name]
+
+    def delete(self, path: str) -> None:
+        """Remove the object; nothing happens where there is none."""
+        with self._clear(path):
+            try:
+                obstore.delete(self._store, path)
+            except (FileNotFoundError, NotFoundError):
+                return
+
+    def address(self, path: str) -> str:
+        """The path as a person would open it."""
+        return f"{self.uri.rstrip('/')}/{path}"
+
+    @contextmanager
+    def _clear(self, path: str) -> Iterator[None]:
+        """Errors in our own terms, each naming the object."""
+        try:
+            yield
+        except (AlreadyExistsError, FileExistsError) as error:
+            raise FileExistsError(self.address(path)) from error
+        except (NotFoundError, FileNotFoundError) as error:
+            raise FileNotFoundError(self.address(path)) from error
+        except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
+            raise ContractError(f"{self.address(path)}: access denied; check the credentials or the rights") from error
+        except (GenericError, BaseError, OSError) as error:
+            raise TransientError(f"{self.address(path)}: {str(error).splitlines()[0]}") from error
+
+
+def _open(uri: str, must_exist: bool) -> Any:
+    scheme, separator, rest = uri.partition("://")
+    if not separator or scheme == "file":
+        folder = Path(rest if separator else uri).expanduser()
+        if must_exist and not folder.is_dir():
+            raise ContractError(f"{folder}: no such folder; name one that exists")
+        try:
+            return LocalStore(prefix=folder.absolute(), mkdir=True)
+        except (OSError, BaseError, ValueError) as error:
+            raise ContractError(f"{folder}: cannot be made or opened; name a folder that can be written") from error
+    if scheme == "memory":
+        return _memories.setdefault(rest, MemoryStore())
+    if scheme == "s3":
+        return _open_s3(uri)
+    raise ContractError(f"{uri}: unknown kind of storage {scheme}://; there are folders, s3:// and memory://")
+
+
+def _open_s3(uri: str) -> Any:
+    """Credentials from boto3's chain where boto3 is installed (extra `s3`), else from the environment."""
+    from obstore.store import from_url
+
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    options: dict[str, Any] = {}
+    if endpoint:
+        options |= {"endpoint": endpoint, "client_options": {"allow_http": endpoint.startswith("http://")}}
+    try:
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        options["credential_provider"] = Boto3CredentialProvider()
+    except (ImportError, ValueError):  # ValueError: the chain is empty; the environment may still name a region
+        options.setdefault("region", os.environ.get("AWS_REGION", "us-east-1"))
+    return from_url(uri, **options)

@@ -138,5 +138,3 @@ def _variation(sampling: Sampling, attempt: int) -> dict[str, Any]:
     if attempt == 0:
         return {}
     return {"temperature": max(float(sampling.get("temperature", 0.0)), 0.3 * attempt), "seed": attempt}
-
-

@@ -37,7 +37,7 @@ class Benchmark:
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark("mmlu", ("mmlu.json",), "question", "MMLU", "MIT"),
-    Benchmark("mmlu_pro", ("mmlu_pro.json", "mmlu-pro.json"), "question", "MMLU-Pro", "Apache-2.0"),
+    Benchmark("mmlu_pro", ("mmlu_pro.json", "mmlu-pro.json"), "question", "MMLU-Pro"),
     Benchmark("gpqa_diamond", ("gpqa_diamond.json",), "Question", "GPQA", "CC-BY-4.0"),
     Benchmark("gpqa_main", ("gpqa_main.json",), "Question", "GPQA", "CC-BY-4.0"),
     Benchmark("super_gpqa", ("super_gpqa.json", "supergpqa.json"), "question", "SuperGPQA", "ODC-BY"),
@@ -58,9 +58,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         "ChemBench",
         "MIT",
     ),
-    Benchmark(
-        "cs_bench_assertion", ("cs_bench_assertion.json", "cs-bench-assertion.json"), "Question", "CS-Bench"
-    ),
+    Benchmark("cs_bench_assertion", ("cs_bench_assertion.json", "cs-bench-assertion.json"), "Question", "CS-Bench"),
     Benchmark(
         "cs_bench_multiple_choice",
         ("cs_bench_multiple_choice.json", "cs-bench-multiple-choice.json"),
@@ -95,9 +93,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         "NEWTON",
     ),
     Benchmark("piqa", ("piqa_valid.json", "piqa.json"), "goal", "PIQA"),
-    Benchmark(
-        "scibench_physics", ("scibench_physics.json", "scibench-physics.json"), "problem_text", "SciBench"
-    ),
+    Benchmark("scibench_physics", ("scibench_physics.json", "scibench-physics.json"), "problem_text", "SciBench"),
     Benchmark(
         "scibench_chemistry",
         ("scibench_chemistry.json", "scibench-chemistry.json"),
@@ -191,9 +187,8 @@ def clean(text: str) -> str:
 
 # What a question is made of: its tokens, and the signs between them that are not punctuation.
 _SIGNIFICANT = re.compile(rf"{TOKEN.pattern}|[^\w\s.,;:?!'\"’‘“”()\[\]{{}}\\$&~`]")
-# A dash that only joins or separates words: `the drug - which`, `stage-I`, `X-ray`, `10 - months`. One
-# between single letters or before a number may be a minus; after a number a word has four letters, as `10
-# - cos` has not.
+# A dash that only joins or separates words: `the drug - which`, `stage-I`, `X-ray`, `10 - months`. It may be a minus
+# between single letters or before a number. After a number a word has four letters: `10 - cos` is a difference.
 _DASH = r"[-‐‑‒–—]"
 _LETTER = r"[^\W\d_]"
 _BETWEEN_WORDS = re.compile(
@@ -230,9 +225,7 @@ def _sources(files: Mapping[str, bytes]) -> list[tuple[Benchmark, str]]:
         benchmark = _BY_STEM.get(stem.lower(), Benchmark(stem, (PurePosixPath(name).name,), "question", stem))
         if benchmark.name in by_name:
             other = by_name[benchmark.name][1]
-            raise ContractError(
-                f"benchmarks/{other} and benchmarks/{name} are both {benchmark.name}: keep one of them"
-            )
+            raise ContractError(f"benchmarks/{other} and benchmarks/{name} are both {benchmark.name}: keep one of them")
         by_name[benchmark.name] = (benchmark, name)
     registered = [by_name.pop(benchmark.name) for benchmark in BENCHMARKS if benchmark.name in by_name]
     return registered + [by_name[name] for name in sorted(by_name)]
@@ -276,8 +269,7 @@ def _question(name: str, number: int, row: Any, key: str) -> str:
             value = value[step]
         except (KeyError, IndexError, TypeError) as error:
             raise ContractError(
-                f"benchmarks/{name} row {number} has no {key!r}: put the question's text there, "
-                "or move the file away"
+                f"benchmarks/{name} row {number} has no {key!r}: put the question's text there, or move the file away"
             ) from error
     if not isinstance(value, str):
         raise ContractError(

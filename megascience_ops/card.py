@@ -80,7 +80,10 @@ Training with LLaMA-Factory: `dataset_info.json` beside this file registers {", 
 def dataset_info(recipe: str, batch: str, parts: Sequence[str]) -> str:
     """LLaMA-Factory's registration: an entry a file, with its columns."""
     columns = {"prompt": "question", "response": "answer"}
-    entries = {name: {"file_name": file, "columns": columns} for name, file in zip(names(recipe, batch, parts), parts, strict=True)}
+    entries = {
+        name: {"file_name": file, "columns": columns}
+        for name, file in zip(names(recipe, batch, parts), parts, strict=True)
+    }
     return json.dumps(entries, indent=2) + "\n"
 
 
@@ -104,5 +107,3 @@ def _contamination(found: Sequence[Receipt]) -> str:
 def _answered(receipt: Receipt) -> str:
     engine = " ".join(receipt.engine[name] for name in ("kind", "model", "revision") if receipt.engine.get(name))
     return f"- {receipt.stage}: {engine}"
-
-

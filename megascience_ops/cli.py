@@ -26,8 +26,8 @@ from megascience_ops import funnel, tables
 from megascience_ops.config import Settings, parse_setting, validated
 from megascience_ops.errors import EXIT_CONTRACT, EXIT_TRANSIENT, ContractError, TransientError
 from megascience_ops.life import life
-from megascience_ops.recipe import recipe
 from megascience_ops.receipts import Receipt
+from megascience_ops.recipe import recipe
 from megascience_ops.run import run, summary
 from megascience_ops.runner import Lane
 from megascience_ops.storage import Store
@@ -100,9 +100,7 @@ def show(options: argparse.Namespace) -> None:
     console = Console(width=None if sys.stdout.isatty() else 120)
     moments = list(life(store, recipe(options.recipe).stages, found, options.id))
     if not moments or not any(row.id == options.id for one in moments for row in (*one.rows, *one.asides)):
-        raise ContractError(
-            f"no row {options.id} in batch {options.batch}; an id looks like {_an_id(store, found)}"
-        )
+        raise ContractError(f"no row {options.id} in batch {options.batch}; an id looks like {_an_id(store, found)}")
     for moment in moments:
         for row in moment.rows:
             shown = row.model_dump(exclude={"pages", "document", "excerpt"})
@@ -156,7 +154,9 @@ def _parser() -> argparse.ArgumentParser:
         runs.add_argument("--model", help="the model to ask for")
         runs.add_argument("--limit", type=int, help="take the first so many books only")
         runs.add_argument("--config", help="YAML file with any of the settings")
-        runs.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="such as refine_qa.attempts=5")
+        runs.add_argument(
+            "--set", action="append", default=[], metavar="NAME=VALUE", help="such as refine_qa.attempts=5"
+        )
         runs.add_argument("--recompute", action="store_true", help="compute again what is there")
     command("stages", stages, where=False)
     one = command("funnel", show_funnel)

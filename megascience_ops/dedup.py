@@ -150,9 +150,7 @@ def _refuse_double_ids(questions: Sequence[Candidate], settled: Sequence[Candida
     seen = {candidate.id for candidate in settled}
     for candidate in questions:
         if candidate.id in seen:
-            raise ValueError(
-                f"question {candidate.id} occurs twice: pass each once, a settled one only as settled"
-            )
+            raise ValueError(f"question {candidate.id} occurs twice: pass each once, a settled one only as settled")
         seen.add(candidate.id)
 
 

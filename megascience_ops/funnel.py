@@ -8,8 +8,8 @@ from rich import box
 from rich.table import Table
 
 from megascience_ops import receipts
-from megascience_ops.recipe import Recipe
 from megascience_ops.receipts import Receipt
+from megascience_ops.recipe import Recipe
 from megascience_ops.storage import Store
 
 SHOWN_REASONS = 4

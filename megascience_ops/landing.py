@@ -70,8 +70,12 @@ def _manifest(store: Store) -> dict[str, dict[str, str]]:
     columns = set(reader.fieldnames or ())
     if "path" not in columns or (unknown := sorted(columns - _STATED - {"path"})):
         wrong = f"has no column {unknown[0]}" if "path" in columns else "needs a column path"
-        raise ContractError(f"{store.address(MANIFEST)}: the manifest {wrong}; it knows path, {', '.join(sorted(_STATED))}")
-    return {row["path"]: {name: value.strip() for name, value in row.items() if value and name != "path"} for row in rows}
+        raise ContractError(
+            f"{store.address(MANIFEST)}: the manifest {wrong}; it knows path, {', '.join(sorted(_STATED))}"
+        )
+    return {
+        row["path"]: {name: value.strip() for name, value in row.items() if value and name != "path"} for row in rows
+    }
 
 
 def _source_file(path: str, size: int, version: str, stated: dict[str, str]) -> SourceFile:

@@ -37,5 +37,3 @@ def summary(settings: Settings, receipt: Receipt) -> dict[str, object]:
     folder = f"{receipt.recipe}/batch={receipt.batch}/{receipt.stage}"
     path = receipts.receipt_path(folder, receipt.number)
     return receipt.summary(Store(settings.root).address(path))
-
-

@@ -26,8 +26,8 @@ from megascience_ops.batch import Batch
 from megascience_ops.completions import Slot
 from megascience_ops.config import AskingConfig, StageConfig, identity
 from megascience_ops.errors import AnswerError, ContractError
-from megascience_ops.prompts import Prompt
 from megascience_ops.progress import RowProgress
+from megascience_ops.prompts import Prompt
 from megascience_ops.receipts import Effort, PartFacts, Receipt, fingerprint
 from megascience_ops.rows import Row
 from megascience_ops.shards import Decided, Shard, Shards
@@ -145,7 +145,9 @@ def _wanted(batch: Batch, config: StageConfig, made_by: dict[str, object]) -> li
     if isinstance(stage, DatasetStage) and stage.source:
         groups: dict[int, list[Row]] = defaultdict(list)
         for row in stage.source(batch, config):
-            groups[int(hashlib.sha256(row.id.encode("utf-8", "replace")).hexdigest()[:8], 16) % SOURCE_SHARDS].append(row)
+            groups[int(hashlib.sha256(row.id.encode("utf-8", "replace")).hexdigest()[:8], 16) % SOURCE_SHARDS].append(
+                row
+            )
         return [
             Shard(part, fingerprint([made_by, [row.model_dump() for row in rows]]), tuple(rows))
             for part, rows in sorted(groups.items())
@@ -223,7 +225,9 @@ async def _compute_shard(
             asker.kept.flush()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     seconds = round(time.monotonic() - started, 3)
-    facts = shards.commit(shard, decided, Effort(seconds=seconds, peak_memory_mb=memory, usage=asker.usage if asker else {}))
+    facts = shards.commit(
+        shard, decided, Effort(seconds=seconds, peak_memory_mb=memory, usage=asker.usage if asker else {})
+    )
     log.info(
         "%s: shard %d, %d rows in, %d kept, %d aside, %d out, %.1f s",
         *(batch.stage.name, facts.part, facts.rows_in, facts.rows_kept, facts.rows_aside, facts.rows_out, seconds),

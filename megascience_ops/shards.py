@@ -57,9 +57,7 @@ class Shards:
         said = tables.stated(content)
         if said["fingerprint"] != shard.fingerprint:
             return None
-        return PartFacts(
-            **said, path=self._path(shard), bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
-        )
+        return PartFacts(**said, path=self._path(shard), bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
     def all_there(self, parts: Iterable[PartFacts]) -> bool:
         """Is every file that a receipt lists on storage, in the size it states?"""

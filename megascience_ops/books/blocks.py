@@ -330,7 +330,7 @@ class _Finder:
         number = int(found.label)
         marker = re.compile(rf"\^\{{{number}\}}|\[\^{number}\](?!:)|[.?!)”a-z]{number}(?:\s|$)")
         near = any(marker.search(other.text) for other in self.lines[max(0, index - 60) : index])
-        sentence = re.match(r"[A-Z“\"][\w’']|\((?:[a-z]|[ivx]+)\)", found.rest)
+        sentence = re.match(r"[A-Z“\"][\w’']|\((?:[a-z]|[ivx]+)\)|[a-z]{4}", found.rest)
         in_order = number == self.last_note + 1
         if not near or not (in_order and (sentence or number > 1) or sentence and text.startswith(("^", "["))):
             return None

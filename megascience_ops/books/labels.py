@@ -55,16 +55,11 @@ _OPTION = re.compile(r"(?:\(([A-Ha-h])\)|([A-Ha-h])[.)])\s+(?=\S)")
 _FOOTNOTE = re.compile(r"(?:\^\{(\d{1,3})\}\s*|\[\^(\d{1,3})\]:\s*|(\d{1,2})(?=[A-Z(“\"]))(\S.*)$", re.S)
 
 _EXERCISE_WORDS = frozenset(
-    "exercise exercises problem problems question questions review practice conceptual concept critical thinking self "
-    "check self-check additional further chapter section end of end-of-chapter homework discussion and & for quiz test "
-    "multiple choice multiple-choice true false true/false or fill in the blank blanks fill-in-the-blank short answer "
-    "matching study challenge test your understanding".split()
+    ["exercise", "exercises", "problem", "problems", "question", "questions", "review", "practice", "conceptual", "concept", "critical", "thinking", "self", "check", "self-check", "additional", "further", "chapter", "section", "end", "of", "end-of-chapter", "homework", "discussion", "and", "&", "for", "quiz", "test", "multiple", "choice", "multiple-choice", "true", "false", "true/false", "or", "fill", "in", "the", "blank", "blanks", "fill-in-the-blank", "short", "answer", "matching", "study", "challenge", "test", "your", "understanding"]
 )
 _EXERCISE_NOUNS = re.compile(r"exercises?$|problems?$|questions?$|quiz|choice|true|blanks?|practice|review questions", re.I)
 _KEY_WORDS = frozenset(
-    "answer answers key keys solution solutions to the for of all selected odd even odd-numbered even-numbered numbered "
-    "exercise exercises problem problems question questions chapter section review appendix and & hints practice end "
-    "check your understanding self-check quiz a b c d e f".split()
+    ["answer", "answers", "key", "keys", "solution", "solutions", "to", "the", "for", "of", "all", "selected", "odd", "even", "odd-numbered", "even-numbered", "numbered", "exercise", "exercises", "problem", "problems", "question", "questions", "chapter", "section", "review", "appendix", "and", "&", "hints", "practice", "end", "check", "your", "understanding", "self-check", "quiz", "a", "b", "c", "d", "e", "f"]
 )
 _KEY_NOUNS = re.compile(r"\banswers\b|\bsolutions\b|\banswer keys?\b", re.I)
 REGIONS = {

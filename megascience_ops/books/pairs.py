@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from megascience_ops.books import labels
 from megascience_ops.books.blocks import Block, find_blocks
@@ -12,14 +12,20 @@ from megascience_ops.books.exercises import add_paragraph, joined_text, question
 
 _MARKER = re.compile(r"(?<=[.?!:)”])\s?(?:\^\{(\d{1,3})\}|\[\^(\d{1,3})\])(?=\s|$)")
 _FRACTION = re.compile(r"/\( ?_\{((?:[^{}]|\{[^{}]*\})*)\}\)")
+_SPLIT_NUMBER = re.compile(r"(?<![\d.])(\d{1,3})\s?\.\s(\d{1,4})(?=\s?(?:×|[º°%]|(?:k|c|m|n|µ|μ|M)?(?:m|s|g|N|J|W|V|A|Pa|Hz|mol|L|rad)\b))")
+# `v (2)/(0)`: a square over an index, read as a fraction; nobody prints the fractions 2/0, 2/1 or 2/i after a letter.
+_STACK = re.compile(r"(?<![A-Za-z])([A-Za-zµω]) \(([2-4])\)/\((0|1|[ifxyzn]|0[xyz])\)")
+_TAG = re.compile(
+    r"^(?:integrated concepts?|professional applications?|unreasonable results?|challenge(?: problems?)?|critical thinking)"
+    r"[:.]?\s+(?=[A-Z(])", re.I)  # fmt: skip
 _OBJECTIVES = re.compile(r"[•▪]\s+(?:Define|Explain|Describe|Calculate|Distinguish|Apply|Identify|Determine|State)\b")
 _PART = re.compile(r"\(?(?:[a-h]|[ivx]{1,4})\)|[•▪–]|\d{1,2}[.)]\s")
 _GARBAGE = re.compile(r"[\ufffd\ue000-\uf8ff\x00-\x08\x0b\x0e-\x1f]|[®¬Í](?=\s|$)|size \d+\{|rSub|rSup")
 
 
 # A script that holds a bracket's half, a script of a script of a script, a root or a sign with nothing after it.
-_BROKEN = re.compile(r"[_^]\{[^{}]*[_^]\{[^{}]*[_^]\{|[_^]\{[)(\]]\s*\}|^\s*[√±=]+\s*$|\n\s*[_^]\{|\b[A-Za-z] \([2-9]\)/\(\w{1,2}\)|_\{\w+ [mskN]\}", re.M)
-_DANGLING = re.compile(r"(?:=|≈|:|\bgives|\byields|\bis|\bare|\bthe|\bof|\band|\bwhere)\s*$|(?:^|\s)\(?[a-h]\)\s*(?:$|\(?[a-h]\))|\([a-h] \(")
+_BROKEN = re.compile(r"[_^]\{[^{}]*[_^]\{[^{}]*[_^]\{|[_^]\{[)(\]]\s*\}|^\s*[√±=]+\s*$|\n\s*[_^]\{|\b[A-Za-z] \([2-9]\)/\(\w{1,2}\)|_\{\w+ [mskN]\}|\^\{[^{}]*[A-Za-z]{4,}[^{}]*\}|(?:\b[a-zA-Z] \d(?=\s|$)[^\n]{0,12}){4}", re.M)
+_DANGLING = re.compile(r"(?:=|≈|:|,|\b(?:gives|yields|is|are|was|be|the|of|and|where|by|to|for|that|with|from|than))\s*$|(?:^|\s)\(?[a-h]\)\s*(?:$|\(?[a-h]\))|\([a-h] \(")
 _NO_ANSWER = re.compile(r"(?:answers?|solutions?|discussion)\W*$|(?:student |sample |individual )?(?:answers?|results?|responses?) (?:will|may|can)? ?var(?:y|ies)\b|see (?:the )?(?:figure|graph|text)\W*$", re.I)
 
 
@@ -57,7 +63,9 @@ def pairs(text: str, answer_key: str = "") -> list[RulePair]:
             found += _example(blocks, index)
         elif block.kind in ("question", "exercise") and block.region not in ("answer_key", "index"):
             found += _asked(blocks, index)
-    return [pair for pair in found if pair.question]
+    notes = "|".join(block.label for block in blocks if block.kind == "footnote" and block.label.isdigit())
+    marks = re.compile(rf"(?<=[.?!:”])\s?\^\{{(?:{notes})\}}(?=\s|$)") if notes else None
+    return [replace(pair, question=marks.sub("", pair.question)) if marks else pair for pair in found if pair.question]
 
 
 def damaged(pair: RulePair) -> str | None:
@@ -228,8 +236,8 @@ def _noted(blocks: Sequence[Block], index: int, end: int) -> RulePair | None:
         if not marks:
             continue
         note = next((b for b in blocks[index:] if b.kind == "footnote" and b.label == marks[-1]), None)
-        if note is None or len(note.body) < 3:
-            return None
+        if note is None or blocks[index].kind == "exercise" or not re.search(r"\d|\s.*\s", note.body):
+            return None  # the mark of a source
         rest = [p for p in parts[number + 1 :] if _PART.match(p)]
         asked = joined_text([*parts[: number + 1], *rest])
         asked = re.sub(rf"\s?(?:\^\{{{marks[-1]}\}}|\[\^{marks[-1]}\])(?=\s|$)", "", asked)
@@ -252,7 +260,8 @@ def _answer(blocks: Sequence[Block], start: int) -> tuple[str, int]:
             section = [f"{head} {block.body}".strip()]
             place += 1
             section, place = _section(blocks, place, section, discussion)
-            parts += section
+            if not (discussion and parts and not section[-1].rstrip().endswith((".", "!", "?", ")", "”"))):
+                parts += section  # a remark that a displayed formula cut off is no loss
             continue
         if block.level >= 2 and not _resumes(blocks, place):
             break
@@ -297,13 +306,18 @@ def _asks_next(blocks: Sequence[Block], place: int) -> bool:
     return following is not None and following.kind in ("question", "exercise")
 
 
+def _tidy(text: str) -> str:
+    text = _SPLIT_NUMBER.sub(r"\1.\2", _FRACTION.sub(r"/(\1)", text.strip()))
+    text = _STACK.sub(r"\1_{\3}^{\2}", text)
+    text = re.sub(r"(?:\s+|^)[“\"]\)(?=\s|$)|\*{2,}", "", text)
+    return "\n\n".join(part for part in text.split("\n\n") if re.search(r"\w", part)).strip()
+
+
 def _finished(question: str, answer: str | None, rule: str) -> RulePair:
-    question = _FRACTION.sub(r"/(\1)", question.strip())
-    question = re.sub(r"\n{2,}(?:Figure|Table)\s+[\dA-Z][\d.\-]*[.:][^\n]*$", "", question)
-    question = "\n\n".join(part for part in question.split("\n\n") if not re.fullmatch(r"\W+", part))
+    question = _TAG.sub("", _tidy(question))
     if answer is None:
         return RulePair(question, None, rule)
-    answer = _FRACTION.sub(r"/(\1)", answer.strip())
+    answer = _tidy(answer)
     letter = re.fullmatch(r"\(?([A-Ha-h])\)?[.)]?", answer)
     options = options_of(question)
     if letter and letter.group(1).upper() in options:
@@ -330,6 +344,8 @@ def options_of(question: str) -> dict[str, str]:
         return {}
     ends = [mark.start() for mark in best[1:]] + [len(question)]
     texts = {m.group(1).upper(): question[m.end() : end].strip() for m, end in zip(best, ends, strict=True)}
-    # Parts of a question look the same: options are short, and none of them asks.
+    # Parts of a question look the same: options are short, none of them asks, and two in small letters are no choice.
+    if best[0].group(1) == "a" and len(texts) < 3:
+        return {}
     asks = any(text.endswith("?") or re.match(r"(?:What|How|Find|Calculate|Show|Determine|Explain|Compute)\b", text) for text in texts.values())
     return {} if asks or max(len(text) for text in texts.values()) > 250 else texts

@@ -26,6 +26,10 @@ _LETTERS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _TAIL = re.compile(r"([^\W\d_]+)$")
 _HEAD = re.compile(r"[^\W\d_]+")
 _PARAGRAPH = "\n\n"
+# First parts of words that are written in one: "some-thing" at a line's end is no compound.
+_CLOSED = frozenset(
+    ["some", "any", "every", "with", "how", "when", "what", "where", "who", "there", "here", "under", "over", "out", "up", "down", "in", "on", "for", "through", "back", "hand", "mean", "off", "inter", "super", "trans", "sub", "non", "pre", "re", "un", "dis", "mis", "be", "to", "other", "never", "noth", "any", "rain", "sun", "day", "fore", "after", "before", "photo", "electro", "thermo", "micro", "macro", "semi", "auto"]
+)
 
 
 def vocabulary(lines: Iterable[Line]) -> set[str]:
@@ -108,7 +112,11 @@ def _joint(start: Line, a: Line, b: Line, size: float, leading: float, edge: flo
         return _PARAGRAPH if b.left < a.left + 4 * em else "\n"
     if a.left > b.left + (4 if a is start else 0.8) * em:
         return "\n"
-    return " " if full else "\n"
+    if full:
+        return " "
+    if open_end and a.right > a.left + 0.8 * (edge - a.left) and len(a.text) > 40 and abs(b.left - a.left) < 0.6 * em:
+        return " "  # what follows is a formula, which is not broken
+    return "\n" if a is start or open_end else _PARAGRAPH
 
 
 def _full(a: Line, b: Line, edge: float) -> bool:
@@ -127,6 +135,7 @@ def _joined(before: str, after: str, words: Collection[str]) -> str:
     if not before.endswith(HYPHEN) and not head.group()[0].islower():
         return before + after
     one, two = tail.group().casefold(), head.group().casefold()
-    if one + two not in words and (f"{one}-{two}" in words or (one in words and two in words and len(one) > 2)):
+    compound = f"{one}-{two}" in words or (one in words and two in words and len(one) > 2 and one not in _CLOSED)
+    if compound and one + two not in words:
         return before[:-1] + "-" + after
     return before[:-1] + after

@@ -11,7 +11,7 @@ SAME_LINE = 0.62  # of the size: how far a baseline may move within a line
 SMALL = 0.86  # of the size: what is smaller may be a script
 # Typeset formulas leave a thin space round their punctuation.
 _POINT = re.compile(r"(?<=\d) \. ?(?=\d)")
-_STOP = re.compile(r"(?<=[^\W_]|[}\])%°]) ([.,;:])(?=\s|$)")
+_STOP = re.compile(r"(?<=[^\W_]|[}\])%°]) ((?:[.,;:](?=\s|$))|\))")
 _PRIMES = frozenset("′″‴'*†‡°∘")
 _OPERATORS = frozenset("=+−×·±<>≤≥≈")
 _ACCENTS = {"¯": "\u0304", "ˉ": "\u0304", "ˆ": "\u0302", "^": "\u0302", "˜": "\u0303", "´": "\u0301", "`": "\u0300"}
@@ -52,9 +52,12 @@ def _text(run: list[Glyph], base_y: float, size: float) -> str:
 
 
 def _script(run: list[Glyph]) -> str:
-    printed = [glyph for glyph in run if glyph.text != " "]
-    largest = max(printed, key=lambda glyph: glyph.size)
+    largest = _largest(run)
     return _text(run, largest.y, largest.size).strip()
+
+
+def _largest(run: list[Glyph]) -> Glyph:
+    return max((glyph for glyph in run if glyph.text != " "), key=lambda glyph: glyph.size)
 
 
 def _end(run: list[Glyph], i: int, level: int, base_y: float, size: float) -> int:
@@ -68,10 +71,10 @@ def _end(run: list[Glyph], i: int, level: int, base_y: float, size: float) -> in
 
 
 def _over(one: list[Glyph], other: list[Glyph], base_y: float, size: float) -> bool:
-    """Whether two scripts stand one above the other, centred, as a fraction's halves do."""
+    """Whether two scripts stand one above the other, centred and lower than an index would, as a fraction's halves do."""
     middles = [(min(g.left for g in part) + max(g.right for g in part)) / 2 for part in (one, other)]
-    under = min(one[0], other[0], key=lambda glyph: glyph.y)
-    return abs(middles[0] - middles[1]) < 0.3 * size and under.y < base_y - 0.29 * size
+    under = min(_largest(part).y for part in (one, other))
+    return abs(middles[0] - middles[1]) < 0.3 * size and under < base_y - 0.29 * size
 
 
 def _level(glyph: Glyph, base_y: float, size: float) -> int:

@@ -8,10 +8,7 @@ from megascience_ops.books import PageVerdict
 from megascience_ops.books.glyphs import PageGlyphs
 
 _FUNCTION_WORDS = frozenset(
-    "the of and to in a is that for it as was with be by on not he his but at are this have from or had an they "
-    "which one you were all her she there would their we him been has when who will no more if out so what up its "
-    "about into than them can only other time some could these may then do first any my now such like our over me "
-    "even most also after did many must through where how each find".split()
+    ["the", "of", "and", "to", "in", "a", "is", "that", "for", "it", "as", "was", "with", "be", "by", "on", "not", "he", "his", "but", "at", "are", "this", "have", "from", "or", "had", "an", "they", "which", "one", "you", "were", "all", "her", "she", "there", "would", "their", "we", "him", "been", "has", "when", "who", "will", "no", "more", "if", "out", "so", "what", "up", "its", "about", "into", "than", "them", "can", "only", "other", "time", "some", "could", "these", "may", "then", "do", "first", "any", "my", "now", "such", "like", "our", "over", "me", "even", "most", "also", "after", "did", "many", "must", "through", "where", "how", "each", "find"]
 )
 _WORD = re.compile(r"[^\W\d_]+")
 

@@ -7,14 +7,14 @@ from megascience_ops.errors import Unparsed
 from megascience_ops.parsing.labels import quoted, sections, spoken
 from megascience_ops.parsing.units import is_unit
 
-_DOUBLED = re.compile(
-    r"(?<!\\)(?:\\\\)++boxed(?![A-Za-z])"
-)  # an even run of backslashes: the escape of an escape
+_DOUBLED = re.compile(r"(?<!\\)(?:\\\\)++boxed(?![A-Za-z])")  # an even run of backslashes escapes the escape
 _TOKEN = re.compile(r"(?P<box>\\boxed[ \t\n]{0,4}\{)|\\.|(?P<brace>[{}])", re.DOTALL)
 _BLANK = re.compile(r"(?:[\s~.…]|\\(?:[,;:!\s]|quad|qquad|[lc]?dots|text\{\s*\}|square(?![a-z])))*+")
 _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
+_NO_UNIT = r"(?:is|are|as|and|or|for|if|in|where|when|which|because|so)\b"
 _TAIL = re.compile(  # a unit in the formula, right behind the box
-    r"(?:(?:\\[,;! ]|[ \t~])*(?:\\(?:text|mathrm)\{[^{}\n]{1,40}\}(?:\^\{?-?\d\}?)?|\\%|\^\{?\\circ\}?))+"
+    rf"(?:(?:\\[,;! ]|[ \t~])*(?:\\(?:text|mathrm)\{{(?! *{_NO_UNIT} )[^{{}}\n]{{1,40}}\}}(?:\^\{{?-?\d\}}?)?"
+    r"|\\%|\^\{?\\circ\}?))+"
 )
 _REST_OF_LINE = re.compile(r"[ \t.*_]*+(?:\n|\Z)")
 _PLAIN_TAIL = re.compile(r"[ \t]*\$?[ \t]*(?P<unit>[^\s$][^\n$]{0,40}?)\.?[ \t]*(?:\n|\Z)")
@@ -146,9 +146,7 @@ def _with_unit(text: str, box: _Box) -> str:
 def _boxes(text: str) -> list[_Box]:
     """Every closed box that is in no other, in order; found in one pass."""
     found: list[_Box] = []
-    opened: list[
-        tuple[int, int] | None
-    ] = []  # of each open brace: where its box and its content start, or no box
+    opened: list[tuple[int, int] | None] = []  # per open brace: where its box and its content start, if any
     for token in _TOKEN.finditer(text):
         if token["box"]:
             opened.append((token.start(), token.end()))

@@ -14,9 +14,7 @@ _PLAIN = str.maketrans(
 )
 _RAISED = re.compile("[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
-_WRAPPED = re.compile(
-    r"\\(?:text|textrm|textbf|textit|mathrm|mathbf|mathit|operatorname|mbox|rm)\*?\s*\{([^{}]*)\}"
-)
+_WRAPPED = re.compile(r"\\(?:text|textrm|textbf|textit|mathrm|mathbf|mathit|operatorname|mbox|rm)\*?\s*\{([^{}]*)\}")
 _COMMANDS = (
     (re.compile(r"\\left(?![a-z])|\\right(?![a-z])|\\displaystyle|\\!"), ""),
     (re.compile(r"\\[,;: ]|~|\\q?quad(?![a-z])"), " "),
@@ -35,9 +33,7 @@ _COMMANDS = (
     (re.compile(r"\s+"), " "),
 )
 _DELIMITERS = re.compile(r"\$\$|\$|\\\(|\\\)|\\\[|\\\]")
-_NAMED = re.compile(
-    r"(?P<name>[A-Za-z](?:_\{?[A-Za-z0-9]{1,6}\}?)?|\\[a-z]{2,8}) ?(?:=|≈|\\approx) ?(?P<value>[^=≈]+)"
-)
+_NAMED = re.compile(r"(?P<name>[A-Za-z](?:_\{?[A-Za-z0-9]{1,6}\}?)?|\\[a-z]{2,8}) ?(?:=|≈|\\approx) ?(?P<value>[^=≈]+)")
 _ABOUT = re.compile(r"(?:≈|\\approx|\\sim|approximately|about|approx\.) ?", re.IGNORECASE)
 _LETTER = re.compile(
     r"(?P<word>(?:[Oo]ption|[Cc]hoice|[Aa]nswer):? )?"
@@ -90,21 +86,26 @@ def _letters(a: str, b: str) -> bool | None:
     one_letter, two_letter = _letter(a), _letter(b)
     if one_letter is None or two_letter is None:
         return None
-    (first, first_marked), (second, second_marked) = one_letter, two_letter
+    (first, first_marked, first_rest), (second, second_marked, second_rest) = one_letter, two_letter
+    if first_rest and second_rest and not (first_marked and second_marked and first != second):
+        return None  # E. coli and E. faecalis
     if first == second:
         return True
     if first.lower() == second.lower():
         return True if first_marked or second_marked else None
+    if (first_rest and not first_marked) or (second_rest and not second_marked):
+        return None
     # Two bare small letters may be variables of a formula; who knows what they stand for.
     return False if first_marked or second_marked or (first.isupper() and second.isupper()) else None
 
 
-def _letter(text: str) -> tuple[str, bool] | None:
+def _letter(text: str) -> tuple[str, bool, str | None] | None:
+    """A choice letter, whether it is marked as one, and the text of the choice."""
     match = _LETTER.fullmatch(text)
-    if match is None or (match["open"] and not (match["close"] or match["stop"])):
+    if match is None or (match["open"] and not match["close"]):
         return None
-    marked = bool(match["word"] or match["close"] or match["stop"])
-    return None if match["rest"] and not (match["close"] or match["stop"]) else (match["letter"], marked)
+    marked = bool(match["word"] or match["close"] or (match["stop"] and not match["rest"]))
+    return None if match["rest"] and not (match["close"] or match["stop"]) else (match[3], marked, match["rest"])
 
 
 def _values(a: str, b: str) -> bool | None:
@@ -127,9 +128,13 @@ def _named(text: str) -> tuple[str | None, str]:
 
 def _written_alike(a: str, b: str) -> bool:
     """The same characters but for spaces; the case of words is no difference, that of symbols is one."""
-    if a.replace(" ", "") == b.replace(" ", ""):
+    one, two = ([_caseless(word) for word in text.split()] for text in (a, b))
+    if one == two:
         return True
-    words = [word for text in (a, b) for word in re.findall(r"[^\s,;()'-]+", text)]
-    if all(word.isalpha() and (len(word) > 2) for word in words):
-        return " ".join(a.casefold().split()) == " ".join(b.casefold().split())
-    return False
+    prose = all(word.strip(",;()'-").isalpha() for word in [*one, *two]) and max(len(one), len(two)) > 1
+    return not prose and a.replace(" ", "") == b.replace(" ", "")
+
+
+def _caseless(word: str) -> str:
+    """`Mitosis` as `mitosis`; CoS and COS, or Pa and PA, stay what they are."""
+    return word.lower() if len(word) > 3 and (word.istitle() or (word.isupper() and len(word) > 4)) else word

@@ -7,9 +7,8 @@ from typing import NamedTuple
 from megascience_ops.errors import Unparsed
 
 _SPACE = r"[ \t\u00a0\u3000\ufeff\u200b]"
-_MARK = (
-    r"[ \t\u00a0\u3000\ufeff\u200b>#*_`+\-•]"  # quotes, headings, emphasis, bullets, and space between them
-)
+# What markdown puts before a label: quotes, headings, emphasis, bullets, and the space between them.
+_MARK = r"[ \t\u00a0\u3000\ufeff\u200b>#*_`+\-•]"
 _LIST_NUMBER = r"\(?\d{1,4}[.)]"
 _EMPHASIS = "*_`"
 
@@ -75,7 +74,9 @@ def _pattern(names: tuple[str, ...], numbered: bool) -> re.Pattern[str]:
     # Possessive quantifiers throughout: a line of a hundred thousand asterisks is read once.
     name = "|".join(name.replace(" ", rf"{_SPACE}{{1,4}}") for name in names)
     final = "" if numbered else rf"(?:final{_SPACE}{{1,4}})?"
-    number = rf"(?:{_SPACE}*+(?:no\.|\#)?{_SPACE}*+\(?(?P<number>\d{{1,4}}(?:\.\d{{1,3}}){{0,3}}[a-z]?)\)?)?"
+    part = r"(?: ?\([a-z]{1,4}\)|[a-z])?"
+    count = rf"(?P<number>\d{{1,4}}(?:\.\d{{1,3}}){{0,3}}{part})"
+    number = rf"(?:{_SPACE}*+(?:no\.|\#)?{_SPACE}*+\(?{count}\)?)?"
     return re.compile(
         rf"^(?P<lead>{_MARK}*+(?:{_LIST_NUMBER}{_MARK}*+)?)"
         rf"{final}(?P<name>{name})(?![a-z_]){number if numbered else '(?P<number>(?!))?'}"

@@ -11,11 +11,9 @@ _NO_PAIRS = re.compile(r"^[ \t>#*_`-]*+(?:\[NO[ _]QA\]|NO QA[ \t.*_`]*+$)", re.M
 _NO_PAIRS_AT_END = re.compile(r"(?:^|\n)[ \t>#*_`-]*+\[NO[ _]QA\][ \t.*_`]*+$", re.IGNORECASE)
 _NO_ANSWER = re.compile(r"[*_`\"']*+(?:\[NO[ _](?:ANSWER|QA)\]|(?-i:NO ANSWER)[*_.`\"']*+$)", re.IGNORECASE)
 _ANSWER_INSIDE = re.compile(r"(?<=[ \t])[*_]{0,3}Answer[*_]{0,3}[:：]")
-_PLACEHOLDER = re.compile(
-    r"\.{3}|…|[<\[{(][^<>\[\]{}()\n]*(?:question|answer|refined)[^<>\[\]{}()\n]*[>\]})]", re.I
-)
+_PLACEHOLDER = re.compile(r"\.{3}|…|[<\[{(][^<>\[\]{}()\n]*(?:question|answer|refined)[^<>\[\]{}()\n]*[>\]})]", re.I)
 _BLANK_LINES = re.compile(r"(\n(?:[ \t]*\n)+)")
-_NOTE = re.compile(r"^[ \t>#*_]{0,8}Notes?(?:[ \t]\d{1,2})?[*_]{0,3}[:：]", re.MULTILINE | re.IGNORECASE)
+_NOTE = re.compile(r"[ \t>#*_]{0,8}Notes?(?:[ \t]\d{1,2})?[*_]{0,3}[:：]", re.IGNORECASE)
 _NOTE_IN_BRACKETS = re.compile(r"[*_]{0,3}[(\[][*_]{0,3}Note[*_]{0,3}[:：]", re.IGNORECASE)
 
 
@@ -60,9 +58,7 @@ def refined(text: str) -> QuestionAnswer:
     if at is None:
         raise Unparsed("no_refined_question", "no line starts with Refined Question:")
     if at + 1 == len(found):
-        raise Unparsed(
-            "no_refined_answer", "no line starts with Refined Answer: below the last Refined Question:"
-        )
+        raise Unparsed("no_refined_answer", "no Refined Answer: below the last Refined Question:")
     question, answer = found[at].text, without_closing_notes(without_empty_boxes(found[-1].text))
     for name, value in (("question", question), ("answer", answer)):
         if not value.strip():
@@ -80,17 +76,24 @@ def without_closing_notes(answer: str) -> str:
     parts = _BLANK_LINES.split(answer.rstrip())  # paragraph, blank lines, paragraph, ...
     while parts:
         last = parts[-1]
-        note = _NOTE.search(last)
-        start = note.start() if note else _bracketed_note(last)
+        start = _note(last)
         if start is None or boxed(last[start:]) is not None or (start == 0 and len(parts) == 1):
             break
         if start:
             parts[-1] = last[:start].rstrip()
-            break
+            continue
         del parts[-2:]
         while len(parts) > 1 and RULE.fullmatch(parts[-1]):
             del parts[-2:]
     return "".join(parts)
+
+
+def _note(paragraph: str) -> int | None:
+    """Where the note starts that a paragraph is, or ends with; None when there is none."""
+    for start in (0, paragraph.rfind("\n") + 1):
+        if _NOTE.match(paragraph, start):
+            return start
+    return _bracketed_note(paragraph)
 
 
 def _bracketed_note(paragraph: str) -> int | None:
@@ -114,17 +117,16 @@ def _place(answer: Section, questions: list[Section], answers: dict[int, str]) -
     if at < 0:
         raise Unparsed("answers_out_of_order", "an answer stands before every question")
     if answer.number is not None and questions[at].number != answer.number:
-        at = max((i for i, question in enumerate(questions) if question.number == answer.number), default=at)
+        same = [i for i, question in enumerate(questions) if question.number == answer.number]
+        if not same and questions[at].number is not None:
+            raise Unparsed("answers_out_of_order", f"there is no question {answer.number} above its answer")
+        at = same[-1] if same else at
     if at not in answers:
         answers[at] = answer.text
     elif len(answers) == len(questions):
-        answers[at] = (
-            f"{answers[at]}\nAnswer: {answer.text}"  # a line of the same answer, kept as it was said
-        )
+        answers[at] = f"{answers[at]}\nAnswer: {answer.text}"  # a line of the same answer, as it was said
     else:
-        raise Unparsed(
-            "answers_out_of_order", "two answers follow one question and another question has none"
-        )
+        raise Unparsed("answers_out_of_order", "two answers follow a question, and another has none")
 
 
 def _pair(question: Section, answer: str | None) -> QuestionAnswer:

@@ -10,9 +10,8 @@ TOLERANCE = Fraction(1, 100)  # relative, between two decimals; textbooks round 
 FEW_DIGITS = 4  # significant ones; who wrote more of them meant them
 _MAX_EXPONENT = 300
 
-_DIGITS = (
-    r"(?:[0-9]{1,3}(?:(?P<sep>[, ])[0-9]{3}(?:(?P=sep)[0-9]{3})*)(?![0-9])|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+"
-)
+_GROUPED = r"[0-9]{1,3}(?P<sep>[, ])[0-9]{3}(?:(?P=sep)[0-9]{3})*(?![0-9])"  # 1,234,567
+_DIGITS = rf"(?:{_GROUPED}|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+"
 _POWER = r"10 ?(?:\^|\*\*) ?\(?(?P<{0}>[+-]? ?[0-9]{{1,4}})\)?"
 _NUMBER = re.compile(
     rf"(?P<sign>[+-]?) ?(?:{_POWER.format('alone')}"
@@ -25,23 +24,9 @@ _FRACTION = re.compile(
     r"|(?P<over>[0-9]{1,12}) ?/ ?(?P<under>[0-9]{1,12})(?![0-9.]))"
 )
 _NO_UNIT = {
-    "or",
-    "and",
-    "to",
-    "is",
-    "are",
-    "not",
-    "than",
-    "if",
-    "when",
-    "times",
-    "sin",
-    "cos",
-    "log",
-    "exp",
-    "sqrt",
-    "mod",
-}
+    "or", "and", "to", "is", "are", "not", "than", "if", "when", "times", "sin", "cos", "tan", "log", "exp",
+    "mod", "sqrt",
+}  # fmt: skip
 _NAME = re.compile(r"[A-Za-z]{3,20}(?: [A-Za-z]{3,20})?")
 
 
@@ -79,7 +64,7 @@ def agree(a: Quantity, b: Quantity) -> bool | None:
     if a.unit is not None and b.unit is not None:
         if isinstance(a.unit, Unit) and isinstance(b.unit, Unit):
             if a.unit.powers != b.unit.powers:
-                return _percent(a, b)
+                return None
             return _close(_scaled(a, a.unit.scale), _scaled(b, b.unit.scale), a.unit.scale == b.unit.scale)
         return _close(a, b, True) if a.unit == b.unit else None
     if a.unit is None and b.unit is None:
@@ -129,17 +114,13 @@ def _rounds_to(fine: Quantity, coarse: Quantity) -> bool:
     """Whether `coarse` is what remains of `fine` when it is rounded, or cut, to as many places."""
     if coarse.step == 0 or fine.step > coarse.step:
         return False
-    cut = (
-        abs(coarse.value) <= abs(fine.value) < abs(coarse.value) + coarse.step
-        and fine.value * coarse.value >= 0
-    )
-    return cut or abs(fine.value - coarse.value) * 2 <= coarse.step
+    if abs(fine.value - coarse.value) * 2 <= coarse.step:
+        return True
+    return fine.value * coarse.value >= 0 and 0 <= abs(fine.value) - abs(coarse.value) < coarse.step
 
 
 def _scaled(quantity: Quantity, scale: Fraction) -> Quantity:
-    return Quantity(
-        quantity.value * scale, quantity.exact, quantity.digits, quantity.step * scale, quantity.unit
-    )
+    return Quantity(quantity.value * scale, quantity.exact, quantity.digits, quantity.step * scale, quantity.unit)
 
 
 def _unit(text: str) -> Unit | str | None:

@@ -79,9 +79,8 @@ def unit(text: str) -> Unit | None:
         if factor is None or (at and joint.end() == at and not group):
             return None
         sign = -1 if joint["per"] else 1
-        known = _TABLE.get(factor["symbol"]) or _TABLE.get(
-            factor["symbol"].lower() if len(factor["symbol"]) > 3 else ""
-        )
+        symbol = factor["symbol"]
+        known = _TABLE.get(symbol) or _TABLE.get(symbol.lower() if len(symbol) > 3 and symbol.istitle() else "")
         if known is None:
             return None
         symbol, prefix = known

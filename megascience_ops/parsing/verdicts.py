@@ -14,7 +14,7 @@ Subject = Literal[
 ]
 Level = Literal["below_university", "undergraduate", "graduate"]
 
-_WRAPPERS = re.compile(r"""(?:[\s*_`"'“”‘’(\[{<【$]|\\(?:boxed|text|textbf|mathrm|mathbf)(?![A-Za-z]))*+""")
+_WRAPPERS = re.compile(r"""\A(?:[\s*_`"'“”‘’(\[{<【$]|\\(?:boxed|text|textbf|mathrm|mathbf)(?![A-Za-z]))*+""")
 _CLOSERS = " \t*_`\"'”’)]}>】$"
 _EXPLAINS = tuple(",;:.(–—-")  # what may stand between a verdict and its explanation on one line
 
@@ -88,7 +88,7 @@ def _choice(name: str, said: str, choices: tuple[str, ...]) -> str:
     """The one of `choices` with which `said` begins, alone or before an explanation that names no other."""
     if not said:
         raise Unparsed(f"no_{name}", f"no line that starts with {name.title()}: and says one")
-    bare = said[len(_WRAPPERS.match(said)[0]) :]  # type: ignore[index]  # the pattern matches anything
+    bare = _WRAPPERS.sub("", said, count=1)
     match = _words(choices).match(bare)
     if match is None:
         raise Unparsed(f"unclear_{name}", quoted(said))

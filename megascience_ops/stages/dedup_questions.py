@@ -34,8 +34,7 @@ async def look(batch: Batch, config: Config) -> Decide:
     mine = [candidate(row) for row in batch.columns(["id", "question", "answer", "standard"])]
     settled = [candidate(row) for row in _settled(batch)]
     removed = {
-        one.id: one
-        for one in near_duplicates(mine, threshold=config.threshold, ngram=config.ngram, settled=settled)
+        one.id: one for one in near_duplicates(mine, threshold=config.threshold, ngram=config.ngram, settled=settled)
     }
 
     async def decide(pair: Pair) -> Outcome:

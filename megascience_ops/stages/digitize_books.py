@@ -12,11 +12,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from megascience_ops.parsing.pages import transcription
 from megascience_ops.books.child import page_images, read_in_child
 from megascience_ops.config import WHERE, AskingConfig
 from megascience_ops.errors import AnswerError
 from megascience_ops.landing import landing_zone, local_copy
+from megascience_ops.parsing.pages import transcription
 from megascience_ops.prompts import prompt
 from megascience_ops.rows import ClassifiedBook, DigitizedBook, Page
 from megascience_ops.stage import Aside, Ask, Outcome, RowStage
@@ -42,7 +42,9 @@ async def run(book: ClassifiedBook, ask: Ask, config: Config) -> Outcome:
         read = await read_in_child(path, seconds=config.seconds_per_book)
         pages = {page["number"]: Page(**page) for page in read.pages}
         if read.format == "pdf" and config.engine.reads_images:
-            pages |= await transcribed([page for page in pages.values() if page.verdict not in SOUND], path, ask, config)
+            pages |= await transcribed(
+                [page for page in pages.values() if page.verdict not in SOUND], path, ask, config
+            )
     unread = [number for number, page in pages.items() if page.verdict not in (*SOUND, "ocr")]
     if len(unread) > config.max_unread_pages * len(pages):
         verdicts = Counter(pages[number].verdict for number in unread)

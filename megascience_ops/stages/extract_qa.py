@@ -15,9 +15,7 @@ from megascience_ops.rows import Chunk, Pair, Standard, Subject
 from megascience_ops.stage import Aside, Ask, Outcome, RowStage
 
 EXTRACT = {
-    (subject, standard): prompt(
-        f"extract_qa_{subject}_{standard}", parsing.question_answers, "DOCUMENT", "ANSWER_KEY"
-    )
+    (subject, standard): prompt(f"extract_qa_{subject}_{standard}", parsing.question_answers, "DOCUMENT", "ANSWER_KEY")
     for subject in get_args(Subject)
     for standard in get_args(Standard)
 }

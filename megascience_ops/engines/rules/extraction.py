@@ -47,7 +47,11 @@ def _reads_back(pair: RulePair) -> bool:
 
 
 def _reasons(pair: RulePair) -> bool:
-    return bool(pair.answer) and is_explained(pair.answer or "") and len((pair.answer or "").split()) >= HIGH_STANDARD_WORDS
+    return (
+        bool(pair.answer)
+        and is_explained(pair.answer or "")
+        and len((pair.answer or "").split()) >= HIGH_STANDARD_WORDS
+    )
 
 
 def _printed(found: Iterable[RulePair]) -> str:

@@ -26,11 +26,11 @@ _REFERENCES: tuple[tuple[str, re.Pattern[str]], ...] = (
         rf"|Definitions?|Appendix|Activity|Checkpoint|Rules?|Part [IVX]+,)\s+(?:{_NUMBER}|[A-Z]\.\d+)(?!\w)|\bAppendix [A-Z]\b", re.I)),
     ("page", re.compile(r"\b(?:on|see|at) (?:pages?|pp?\.) ?\d+", re.I)),
     ("earlier_item", re.compile(
-        r"\b(?:previous|preceding|last|earlier|prior|above|foregoing|next|following) (?:\w+ )?(?:problems?|exercises?|examples?|questions?|sections?|chapters?"
-        r"|scenario|activity|subsection|equations?)(?!\s+(?:into|in order|to the nearest))\b"
+        r"\b(?:previous|preceding|earlier|prior|above|foregoing) (?:\w+ )?(?:problems?|exercises?|examples?|questions?|sections?|chapters?|scenario|activity|subsection|equations?)\b"
+        r"|\b(?:last|next|following) (?:problem|exercise|example|section|chapter)\b|\bthe two (?:previous|preceding)\b"
         r"|\b(?:problems?|exercises?|examples?|questions?) (?:above|prior|earlier|two problems)\b"
         r"|\btwo (?:problems|exercises) (?:prior|ago|earlier)\b|\bchapter(?:’s|'s)? (?:introduction|opening|opener)\b"
-        r"|\b(?:discussed|mentioned|described|derived|given|listed|presented|seen|introduced|defined|calculated|found|obtained) (?:earlier|previously|above|in (?:the|this) (?:text|chapter|section|book|module))\b"
+        r"|\b(?:discussed|mentioned|described|derived|given|listed|presented|seen|introduced|defined|calculated|computed|found|obtained) (?:earlier|previously|above|in (?:the|this) (?:text|chapter|section|book|module))\b"
         r"|\b(?:in|from|of) (?:the|this) (?:text|chapter|section|module|book|textbook|reading)\b(?! of)", re.I)),
     ("picture", re.compile(
         r"\b(?:the|this|these|following|accompanying|adjacent|attached) (?:\w+ )?(?:figure|drawing|diagram|histogram|scatter ?plot|illustration|picture|photo(?:graph)?|sketch|circuit diagram|flow ?chart|box plots?|bar chart|pie chart|map)s? "
@@ -83,7 +83,7 @@ def short_answer(question: str, answer: str) -> str | None:
     if boxed := _boxed(text):
         return boxed
     options = options_of(question)
-    if options:
+    if options and len(_PARTS.findall(text)) < 1:
         letter = re.match(r"(?:(?:the )?(?:correct )?(?:answer|choice|option)(?: is)?:?\s*)?\(?([A-Ha-h])(?:[.):]|\s*$|\s+is\b|,)", text, re.I)
         return letter.group(1).upper() if letter and letter.group(1).upper() in options else None
     if verdict := re.match(r"(true|false)\b\.?(?!\s+(?:positive|negative))", text, re.I):

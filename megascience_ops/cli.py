@@ -19,10 +19,8 @@ from typing import Any, TypeVar
 import yaml
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.panel import Panel
-from rich.text import Text
 
-from megascience_ops import funnel, tables
+from megascience_ops import funnel, tables, terminal
 from megascience_ops.config import Settings, parse_setting, validated
 from megascience_ops.errors import EXIT_CONTRACT, EXIT_TRANSIENT, ContractError, TransientError
 from megascience_ops.life import life
@@ -33,8 +31,6 @@ from megascience_ops.runner import Lane
 from megascience_ops.storage import Store
 
 T = TypeVar("T")
-
-SHOWN_CHARACTERS = 1200
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -87,28 +83,19 @@ def show_funnel(options: argparse.Namespace) -> None:
     if getattr(options, "json", False):
         sys.stdout.write(json.dumps([receipt.summary("") for receipt in found], indent=1) + "\n")
         return
-    console = Console(soft_wrap=False, width=None if sys.stdout.isatty() else 120)
-    console.print(funnel.table(found))
+    terminal.show_funnel(found)
     if found[-1].stage == "publish":
         dataset = store.address(f"datasets/{options.recipe}/batch={options.batch}")
-        console.print(f"{found[-1].total('rows_out'):,} rows in {dataset}", soft_wrap=True, highlight=False)
+        sys.stdout.write(f"{found[-1].total('rows_out'):,} rows in {dataset}\n")
 
 
 def show(options: argparse.Namespace) -> None:
     """A row's whole life."""
     store, found = _found(options)
-    console = Console(width=None if sys.stdout.isatty() else 120)
     moments = list(life(store, recipe(options.recipe).stages, found, options.id))
-    if not moments or not any(row.id == options.id for one in moments for row in (*one.rows, *one.asides)):
+    if not any(row.id == options.id for moment in moments for row in (*moment.rows, *moment.asides)):
         raise ContractError(f"no row {options.id} in batch {options.batch}; an id looks like {_an_id(store, found)}")
-    for moment in moments:
-        for row in moment.rows:
-            shown = row.model_dump(exclude={"pages", "document", "excerpt"})
-            console.print(_panel(f"{moment.stage}: kept as {type(row).__name__}", shown))
-        for aside in moment.asides:
-            console.print(_panel(f"{moment.stage}: aside, {aside.reason}", aside.model_dump(exclude={"id", "reason"})))
-        for asked in moment.asked:
-            console.print(_panel(f"{moment.stage}: {asked.prompt} answered ({asked.finish_reason})", {"": asked.text}))
+    terminal.show_life(moments)
 
 
 def sample(options: argparse.Namespace) -> None:
@@ -121,12 +108,11 @@ def sample(options: argparse.Namespace) -> None:
         raise ContractError(f"{name} of batch {options.batch} has not finished: run it first")
     model = flow.stage(name).writes
     rows = [row for facts in receipts[0].parts for row in tables.decode(model, store.get(facts.path))]
-    console = Console(width=None if sys.stdout.isatty() else 120)
     for row in rows[:: max(1, len(rows) // options.rows)][: options.rows]:
         if options.json:
             sys.stdout.write(row.model_dump_json() + "\n")
         else:
-            console.print(_panel(row.id, row.model_dump(exclude={"id", "pages", "document", "source"})))
+            terminal.show_row(row)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -217,16 +203,6 @@ def _an_id(store: Store, found: list[Receipt]) -> str:
             if facts.rows_out:
                 return str(next(tables.columns(store.get(facts.path), ["id"]))["id"])
     return "a book's first 16 hex digits"
-
-
-def _panel(title: str, values: dict[str, Any]) -> Panel:
-    text = Text()
-    for name, value in values.items():
-        said = str(value)
-        said = said if len(said) <= SHOWN_CHARACTERS else f"{said[:SHOWN_CHARACTERS]} ... ({len(said):,} characters)"
-        text.append(f"{name}: " if name else "", "bold")
-        text.append(f"{said}\n")
-    return Panel(text, title=title, title_align="left")
 
 
 def _wait(work: Coroutine[Any, Any, T]) -> T:

@@ -1,4 +1,4 @@
-"""What is asked of an engine and what it said: a request, its digest, a completion, and the place where completions are kept.
+"""What is asked of an engine, and what it said: a request with its digest, and a completion.
 
 A completion is paid for once. It is kept by the digest of its request, so a crash, a re-run, a mended parser or a
 stage redone replays it instead of asking again.
@@ -17,13 +17,14 @@ from megascience_ops.rows import Row
 
 @dataclass(frozen=True)
 class Image:
-    """An image in a slot: its bytes and media type. Sent as such to a vision model; its sha256 is part of the digest."""
+    """An image in a slot. It is sent as such to a vision model, and its sha256 is part of the request's digest."""
 
     data: bytes
     media_type: str = "image/png"
 
     @property
     def sha256(self) -> str:
+        """Hex digest of the bytes."""
         return hashlib.sha256(self.data).hexdigest()
 
 

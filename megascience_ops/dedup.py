@@ -119,7 +119,7 @@ def near_duplicates(
     What may be missed is a pair that LSH does not propose: below 0.5% at the threshold, less above
     (`RECALL`). Raises ValueError for an id that occurs twice, or parameters that cannot work.
     """
-    from datasketch import LeanMinHash, MinHashLSH  # type: ignore[import-untyped,unused-ignore]
+    from datasketch import LeanMinHash, MinHashLSH
 
     if not 0 < threshold <= 1 or ngram < 1:
         raise ValueError(f"threshold must lie in (0, 1] and ngram be at least 1, not {threshold} and {ngram}")

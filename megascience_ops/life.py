@@ -35,11 +35,8 @@ def life(store: Store, stages: tuple[Stage, ...], found: list[Receipt], row_id: 
         for facts in receipt.parts:
             if part is not None and facts.part != part:
                 continue
-            rows = [
-                row
-                for row in tables.decode(by_name[receipt.stage].writes, store.get(facts.path))
-                if row.id in ancestors
-            ]
+            written = tables.decode(by_name[receipt.stage].writes, store.get(facts.path))
+            rows = [row for row in written if row.id in ancestors]
             asides = [
                 aside
                 for aside in (tables.decode(AsideRow, store.get(facts.aside_path)) if facts.aside_path else ())

@@ -124,7 +124,7 @@ def top_neighbours(
 def _faiss_candidates(queries: Vectors, base: Vectors, count: int) -> Indices | None:
     """The `count` best per query by FAISS, on all GPUs if it sees any; None where it is not installed."""
     try:
-        import faiss  # type: ignore[import-not-found,import-untyped,unused-ignore]
+        import faiss
     except ImportError:
         return None
     index = faiss.IndexFlatIP(base.shape[1])

@@ -84,7 +84,7 @@ class Prompt(Generic[T]):
         return hashlib.sha256(f"{self.text}\n{sorted(self.sampling.items())}".encode()).hexdigest()[:16]
 
     def request(self, slots: Mapping[str, Slot], sampling: Sampling, model: Mapping[str, str]) -> Request:
-        """The request with every slot filled, in one pass. A missing or unknown slot is a bug in the stage: KeyError."""
+        """The request with every slot filled, in one pass. A missing or unknown slot is a stage's bug: KeyError."""
         if set(slots) != set(self.slots):
             raise KeyError(f"{self.name} has the slots {sorted(self.slots)}, not {sorted(slots)}")
         pieces = _SLOT.split(self.text)  # text, slot name, text, slot name, ..., text

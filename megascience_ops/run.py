@@ -24,7 +24,6 @@ async def run(
     if isinstance(config, AskingConfig):
         opened = engine or open_engine(config.engine)
     batch = Batch(settings, flow, one, Store(settings.root), opened)
-    batch.enrol()
     try:
         return await run_stage(batch, lane, recompute=recompute)
     finally:

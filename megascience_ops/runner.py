@@ -71,6 +71,8 @@ async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False
     made_by = _made_by(batch, config, reads)
     wanted = _wanted(batch, config, made_by)
     whole = fingerprint([shard.fingerprint for shard in wanted])
+    if batch.recipe.before(stage.name) is None:
+        batch.enrol()
 
     shards, there = Shards(batch), batch.receipt(stage.name)
     stands = there is not None and there.fingerprint == whole
@@ -145,14 +147,17 @@ def _wanted(batch: Batch, config: StageConfig, made_by: dict[str, object]) -> li
     if isinstance(stage, DatasetStage) and stage.source:
         groups: dict[int, list[Row]] = defaultdict(list)
         for row in stage.source(batch, config):
-            groups[int(hashlib.sha256(row.id.encode("utf-8", "replace")).hexdigest()[:8], 16) % SOURCE_SHARDS].append(
-                row
-            )
+            groups[_source_shard(row)].append(row)
         return [
             Shard(part, fingerprint([made_by, [row.model_dump() for row in rows]]), tuple(rows))
             for part, rows in sorted(groups.items())
         ]
     return [Shard(facts.part, fingerprint([made_by, facts.digest]), facts) for facts in batch.upstream().parts]
+
+
+def _source_shard(row: Row) -> int:
+    """By the id alone, so that a file that comes later does not move the others."""
+    return int(hashlib.sha256(row.id.encode("utf-8", "replace")).hexdigest()[:8], 16) % SOURCE_SHARDS
 
 
 async def _compute(batch: Batch, config: StageConfig, shards: Shards, todo: Sequence[Shard]) -> None:
@@ -228,7 +233,8 @@ async def _compute_shard(
     facts = shards.commit(
         shard, decided, Effort(seconds=seconds, peak_memory_mb=memory, usage=asker.usage if asker else {})
     )
-    log.info(
+    log.log(
+        logging.INFO if facts.rows_in else logging.DEBUG,
         "%s: shard %d, %d rows in, %d kept, %d aside, %d out, %.1f s",
         *(batch.stage.name, facts.part, facts.rows_in, facts.rows_kept, facts.rows_aside, facts.rows_out, seconds),
     )

@@ -143,7 +143,7 @@ def _check(stage: str, facts: PartFacts, kept: Sequence[Row]) -> None:
     if not balanced(facts):
         raise ContractError(
             f"{stage}: shard {facts.part} does not balance: {facts.rows_in} rows in, {facts.rows_kept} kept, "
-            f"{facts.rows_aside} aside with {sum(facts.reasons.values())} reasons; the stage has to decide each row once"
+            f"{facts.rows_aside} aside with {sum(facts.reasons.values())} reasons; a stage has to decide each row once"
         )
     ids = Counter(row.id for row in kept)
     if doubled := [row_id for row_id, count in ids.items() if count > 1]:

@@ -57,7 +57,7 @@ class Ask(Protocol):
 
 @dataclass(frozen=True)
 class RowStage:
-    """`run(row, ask, config)` over each row on its own. `version` goes up when the same row would come out otherwise."""
+    """`run(row, ask, config)` over each row on its own. `version` goes up when a row would come out different."""
 
     name: str
     reads: type[Row]

@@ -39,7 +39,7 @@ class Entry:
 
 
 class Store:
-    """Objects by path below `uri`. A full disk or a server that fails is a TransientError, a refusal a ContractError."""
+    """Objects by path below `uri`. A full disk or a failing server is a TransientError, a refusal a ContractError."""
 
     def __init__(self, uri: str, *, must_exist: bool = False) -> None:
         self.uri = uri

@@ -3,7 +3,8 @@
 PDFium may crash on a broken file, and it is not thread-safe: a book is read in a child process, so that a
 crash is that book's and no other's. stdout is JSON Lines: the book first
 (`{"format", "title", "n_pages", "repaired"}`), then a line a page (`{"number", "text", "verdict"}`), so the
-memory of neither side holds a book twice. A book that cannot be read is one line `{"reason", "detail"}` and exit status 65.
+memory of neither side holds a book twice. A book that cannot be read is one line `{"reason", "detail"}` and exit
+status 65.
 """
 
 from __future__ import annotations

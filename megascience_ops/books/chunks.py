@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from megascience_ops.books.answer_key import written
 from megascience_ops.books.blocks import Block
 from megascience_ops.books.exercises import KeyedAnswer
 from megascience_ops.books.labels import order
@@ -76,7 +77,7 @@ def _units(blocks: Sequence[Block], answers: dict[int, list[KeyedAnswer]]) -> li
     for unit in units:
         level = blocks[unit[0]].level
         size = sum(count_tokens(blocks[i].text) for i in unit)
-        size += sum(count_tokens(_printed(a, blocks[i])) for i in unit for a in answers.get(i, ()))
+        size += sum(count_tokens(written(a.label, a.answer)) for i in unit for a in answers.get(i, ()))
         joined.append(_Unit(tuple(blocks[i] for i in unit), unit[0], level, size))
     return joined
 
@@ -142,19 +143,14 @@ def _window(units: Sequence[_Unit], start: int, limit: int) -> int:
     return heads
 
 
-def _printed(answer: KeyedAnswer, block: Block) -> str:
-    name = "Exercise" if "." in answer.label or "-" in answer.label else ""
-    head = f"{name} {answer.label}:" if name else f"{answer.label}."
-    # Further lines are indented, so that a list in an answer is not taken for the next answer.
-    return f"{head} " + re.sub(r"\s*\n\s*", "\n   ", answer.answer.strip())
-
-
 def _passage(units: Sequence[_Unit], answers: dict[int, list[KeyedAnswer]]) -> Passage:
     text = ""
     starts: list[tuple[int, int]] = []
     printed: list[str] = []
     before = ("", (0,))
-    several = len({b.chapter for u in units for i, b in enumerate(u.blocks) if u.first >= 0 and u.first + i in answers}) > 1
+    several = (
+        len({b.chapter for u in units for i, b in enumerate(u.blocks) if u.first >= 0 and u.first + i in answers}) > 1
+    )
     for unit in units:
         for offset, block in enumerate(unit.blocks):
             text += "\n\n" if text else ""
@@ -166,10 +162,16 @@ def _passage(units: Sequence[_Unit], answers: dict[int, list[KeyedAnswer]]) -> P
                 if (several and here[0] != before[0]) or here[1] <= before[1]:
                     printed.append(f"Chapter {block.chapter}" if block.chapter.isdigit() else "Exercises")
                 before = here
-                printed.append(_printed(answer, block))
+                printed.append(written(answer.label, answer.answer))
     first, last = starts[0][1], max(page for _, page in starts)
-    offsets = [min((at for at, page in starts if page >= number), default=len(text)) for number in range(first, last + 1)]
-    sections = [block.section or (block.text.split("\n")[0] if block.kind == "chapter" else "") for u in units for block in u.blocks]
+    offsets = [
+        min((at for at, page in starts if page >= number), default=len(text)) for number in range(first, last + 1)
+    ]
+    sections = [
+        block.section or (block.text.split("\n")[0] if block.kind == "chapter" else "")
+        for u in units
+        for block in u.blocks
+    ]
     section = next((name for name in sections if name), "")
     key = "\n".join(printed)
     return Passage(text, key, first, last, section[:120], count_tokens(text) + count_tokens(key), offsets)

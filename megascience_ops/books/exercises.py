@@ -6,13 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from megascience_ops.books.answer_key import short_list
 from megascience_ops.books.blocks import Block
 from megascience_ops.books.labels import option, order
 
 ASKS = ("exercise", "question", "example")
 _CAPTION = re.compile(r"(?:Figure|Fig\.|Photo)\s+(?:[\dA-Z][\d.\-]*|by)\b[^?]*$", re.S)
-_SHORT_ITEM = r"\(?(\d{1,3}(?:\.\d{1,3}){0,2})\s*[.):–-]?\s*(\(?[A-Ha-h]\)?|True|False|T|F)(?![\w(])\s*[,;.|]?\s*"
-_SHORT_LIST = re.compile(f"(?:{_SHORT_ITEM})+")
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,11 @@ def key_entries(blocks: Sequence[Block]) -> list[Entry]:
         elif block.label:
             answer = joined_text([block.body, *_continued(blocks, index + 1)])
             entries.append(Entry(block.label, answer, block.page, block.chapter, block.section, start))
-    return [entry for begin in sorted({e.start for e in entries}) for entry in _counted([e for e in entries if e.start == begin])]
+    return [
+        entry
+        for begin in sorted({e.start for e in entries})
+        for entry in _counted([e for e in entries if e.start == begin])
+    ]
 
 
 def _continued(blocks: Sequence[Block], index: int) -> list[str]:
@@ -111,14 +114,6 @@ def _counted(key: list[Entry]) -> list[Entry]:
     return out
 
 
-def short_list(text: str) -> list[tuple[str, str]]:
-    """Read `1. B  2. D  3. True`; an empty list when the text is anything else."""
-    if not _SHORT_LIST.fullmatch(text.strip()):
-        return []
-    found = re.findall(_SHORT_ITEM, text)
-    return [(label, answer.strip("()")) for label, answer in found] if len(found) > 1 else []
-
-
 def _runs(blocks: Sequence[Block], window: Sequence[int]) -> list[list[int]]:
     """Part the exercises of a window of the book into stretches of rising numbers."""
     runs: list[list[int]] = []
@@ -145,7 +140,11 @@ def _belonging(entry: Entry, blocks: Sequence[Block]) -> int | None:
     candidates = exercises or asked
     if entry.chapter and any(blocks[i].chapter == entry.chapter for i in before):
         candidates = [i for i in candidates if blocks[i].chapter == entry.chapter]
-        same = [i for i in candidates if _section_number(blocks, i) == entry.section.split(" ")[0]] if entry.section else []
+        same = (
+            [i for i in candidates if _section_number(blocks, i) == entry.section.split(" ")[0]]
+            if entry.section
+            else []
+        )
         return _only(same or candidates)
     recent = [i for i in candidates if not keys or i > keys[-1]]
     if len(recent) <= 1 and entry.runs == 1:

@@ -22,17 +22,25 @@ _SUPERSCRIPT, _SUBSCRIPT = re.compile(r"<sup>([^<>]*)</sup>"), re.compile(r"<sub
 _ATTRIBUTES = re.compile(r"\{:[^{}\n]*\}")
 
 _LATEX_HEADS = {"part": "#", "chapter": "#", "section": "##", "subsection": "###", "subsubsection": "####"}
-_LATEX_HEAD = re.compile(r"\\(part|chapter|section|subsection|subsubsection)\*?(?:\[[^\]]*\])?\{((?:[^{}]|\{[^{}]*\})*)\}")
+_LATEX_HEAD = re.compile(
+    r"\\(part|chapter|section|subsection|subsubsection)\*?(?:\[[^\]]*\])?\{((?:[^{}]|\{[^{}]*\})*)\}"
+)
 _LATEX_LABELLED = re.compile(
     r"\\begin\{(example|exercise|problem|question|solution|answer|theorem|lemma|definition|proposition|corollary|proof|"
     r"remark)s?\*?\}(?:\[([^\]]*)\])?",
     re.IGNORECASE,
 )
 _LATEX_MATHS = r"equation|align|gather|multline|eqnarray|array|matrix|cases|split|aligned|tabular|displaymath|math"
-_LATEX_ENVIRONMENT = re.compile(rf"\\(?:begin|end)\{{(?!(?:[pbvBV]?(?:{_LATEX_MATHS}))\w*\*?\}})[^}}]*\}}(?:\[[^\]]*\])?")
+_LATEX_ENVIRONMENT = re.compile(
+    rf"\\(?:begin|end)\{{(?!(?:[pbvBV]?(?:{_LATEX_MATHS}))\w*\*?\}})[^}}]*\}}(?:\[[^\]]*\])?"
+)
 _LATEX_STYLE = re.compile(r"\\(?:textbf|textit|emph|textrm|textsf|texttt|underline|textsc)\{([^{}]*)\}")
-_LATEX_ASIDE = re.compile(r"\\(?:label|index|vspace|hspace|includegraphics|bibliography\w*|input|include)\*?(?:\[[^\]]*\])?\{[^{}]*\}")
-_LATEX_BARE = re.compile(r"\\(?:maketitle|tableofcontents|newpage|clearpage|noindent|centering|medskip|bigskip|smallskip)\b[ \t]*")
+_LATEX_ASIDE = re.compile(
+    r"\\(?:label|index|vspace|hspace|includegraphics|bibliography\w*|input|include)\*?(?:\[[^\]]*\])?\{[^{}]*\}"
+)
+_LATEX_BARE = re.compile(
+    r"\\(?:maketitle|tableofcontents|newpage|clearpage|noindent|centering|medskip|bigskip|smallskip)\b[ \t]*"
+)
 
 
 def open_text(data: bytes, max_pages: int | None) -> OpenBook:
@@ -47,7 +55,9 @@ def open_text(data: bytes, max_pages: int | None) -> OpenBook:
         return paged("latex", title.group(1).strip() if title else None, plain_latex(text), max_pages)
     if _MARKDOWN.search(text):
         body = _FRONT_MATTER.sub("", text, count=1)
-        title = re.search(r"^# +(.+?)[ #]*$", body, re.M) or re.search(r"^title: *[\"']?(.+?)[\"']?$", text[: len(text) - len(body)], re.M)
+        title = re.search(r"^# +(.+?)[ #]*$", body, re.M) or re.search(
+            r"^title: *[\"']?(.+?)[\"']?$", text[: len(text) - len(body)], re.M
+        )
         return paged("markdown", title.group(1) if title else None, plain_markdown(body), max_pages)
     return paged("text", None, text, max_pages)
 
@@ -139,7 +149,9 @@ def plain_latex(source: str) -> str:
     for _ in range(3):  # styles within styles
         text = _LATEX_STYLE.sub(r"\1", text)
     text = _LATEX_HEAD.sub(lambda m: f"\n\n{_LATEX_HEADS[m.group(1)]} {m.group(2).strip()}\n\n", text)
-    text = _LATEX_LABELLED.sub(lambda m: f"\n\n{m.group(1).capitalize()}{f' ({m.group(2)})' if m.group(2) else ''}.\n", text)
+    text = _LATEX_LABELLED.sub(
+        lambda m: f"\n\n{m.group(1).capitalize()}{f' ({m.group(2)})' if m.group(2) else ''}.\n", text
+    )
     text = _LATEX_ENVIRONMENT.sub("\n", text)
     text = re.sub(r"^[ \t]*\\item(?:\[([^\]]*)\])?[ \t]*", lambda m: f"{m.group(1) or '-'} ", text, flags=re.MULTILINE)
     return text.replace("~", " ").replace("``", "“").replace("''", "”").strip()

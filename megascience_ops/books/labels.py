@@ -49,17 +49,116 @@ _QUESTION = re.compile(
     rf"(?:\s*(?P<label>{NUMBER}[a-z]?))?\s*(?P<sep>[.:)\]—–-]|$)?\s*(?P<rest>.*)$",
     re.I | re.S,
 )
-_PRACTICE = re.compile(r"check your (?:understanding|learning)|guided practice|try it|your turn|self-check|practice", re.I)
+_PRACTICE = re.compile(
+    r"check your (?:understanding|learning)|guided practice|try it|your turn|self-check|practice", re.I
+)
 _ITEM = re.compile(rf"(?:\(?({NUMBER})(?:[.)]\)?|:)(?=\s|$|\()|\[({NUMBER})\]|({NUMBER})(?=\s+\S))\s*(.*)$", re.S)
 _OPTION = re.compile(r"(?:\(([A-Ha-h])\)|([A-Ha-h])[.)])\s+(?=\S)")
 _FOOTNOTE = re.compile(r"(?:\^\{(\d{1,3})\}\s*|\[\^(\d{1,3})\]:\s*|(\d{1,2})(?=[A-Z(“\"]))(\S.*)$", re.S)
 
 _EXERCISE_WORDS = frozenset(
-    ["exercise", "exercises", "problem", "problems", "question", "questions", "review", "practice", "conceptual", "concept", "critical", "thinking", "self", "check", "self-check", "additional", "further", "chapter", "section", "end", "of", "end-of-chapter", "homework", "discussion", "and", "&", "for", "quiz", "test", "multiple", "choice", "multiple-choice", "true", "false", "true/false", "or", "fill", "in", "the", "blank", "blanks", "fill-in-the-blank", "short", "answer", "matching", "study", "challenge", "test", "your", "understanding"]
+    [
+        "exercise",
+        "exercises",
+        "problem",
+        "problems",
+        "question",
+        "questions",
+        "review",
+        "practice",
+        "conceptual",
+        "concept",
+        "critical",
+        "thinking",
+        "self",
+        "check",
+        "self-check",
+        "additional",
+        "further",
+        "chapter",
+        "section",
+        "end",
+        "of",
+        "end-of-chapter",
+        "homework",
+        "discussion",
+        "and",
+        "&",
+        "for",
+        "quiz",
+        "test",
+        "multiple",
+        "choice",
+        "multiple-choice",
+        "true",
+        "false",
+        "true/false",
+        "or",
+        "fill",
+        "in",
+        "the",
+        "blank",
+        "blanks",
+        "fill-in-the-blank",
+        "short",
+        "answer",
+        "matching",
+        "study",
+        "challenge",
+        "test",
+        "your",
+        "understanding",
+    ]
 )
-_EXERCISE_NOUNS = re.compile(r"exercises?$|problems?$|questions?$|quiz|choice|true|blanks?|practice|review questions", re.I)
+_EXERCISE_NOUNS = re.compile(
+    r"exercises?$|problems?$|questions?$|quiz|choice|true|blanks?|practice|review questions", re.I
+)
 _KEY_WORDS = frozenset(
-    ["answer", "answers", "key", "keys", "solution", "solutions", "to", "the", "for", "of", "all", "selected", "odd", "even", "odd-numbered", "even-numbered", "numbered", "exercise", "exercises", "problem", "problems", "question", "questions", "chapter", "section", "review", "appendix", "and", "&", "hints", "practice", "end", "check", "your", "understanding", "self-check", "quiz", "a", "b", "c", "d", "e", "f"]
+    [
+        "answer",
+        "answers",
+        "key",
+        "keys",
+        "solution",
+        "solutions",
+        "to",
+        "the",
+        "for",
+        "of",
+        "all",
+        "selected",
+        "odd",
+        "even",
+        "odd-numbered",
+        "even-numbered",
+        "numbered",
+        "exercise",
+        "exercises",
+        "problem",
+        "problems",
+        "question",
+        "questions",
+        "chapter",
+        "section",
+        "review",
+        "appendix",
+        "and",
+        "&",
+        "hints",
+        "practice",
+        "end",
+        "check",
+        "your",
+        "understanding",
+        "self-check",
+        "quiz",
+        "a",
+        "b",
+        "c",
+        "d",
+        "e",
+        "f",
+    ]
 )
 _KEY_NOUNS = re.compile(r"\banswers\b|\bsolutions\b|\banswer keys?\b", re.I)
 REGIONS = {
@@ -67,10 +166,15 @@ REGIONS = {
         r"(?:brief |table of |detailed )?contents|preface|foreword|acknowledge?ments?|copyright(?: page)?|about the authors?",
         re.I,
     ),
-    "bibliography": re.compile(r"references|bibliography|works cited|further reading|suggested reading|notes and references", re.I),
+    "bibliography": re.compile(
+        r"references|bibliography|works cited|further reading|suggested reading|notes and references", re.I
+    ),
     "index": re.compile(r"(?:subject |author |alphabetical )?index(?: of terms)?", re.I),
     "glossary": re.compile(r"glossary|key terms|key equations|list of symbols", re.I),
-    "summary": re.compile(r"(?:chapter |section )?(?:summary|review|recap)|key concepts(?: and summary)?|key (?:points|ideas|takeaways)", re.I),
+    "summary": re.compile(
+        r"(?:chapter |section )?(?:summary|review|recap)|key concepts(?: and summary)?|key (?:points|ideas|takeaways)",
+        re.I,
+    ),
 }
 
 
@@ -145,7 +249,9 @@ def question(text: str) -> Mark | None:
         return None
     word = found.group("word").lower()
     kind = "exercise" if word in ("exercise", "problem", "practice problem") else "question"
-    if not found.group("label") and not (_PRACTICE.fullmatch(word) or found.group("sep") in (":", ".", "") and word != "problem"):
+    if not found.group("label") and not (
+        _PRACTICE.fullmatch(word) or found.group("sep") in (":", ".", "") and word != "problem"
+    ):
         return None
     if not found.group("label") and word in ("practice", "exercise") and found.group("rest"):
         return None
@@ -171,7 +277,9 @@ def solution(text: str, *, expected: bool) -> Mark | None:
     if not found:
         return None
     part, what = found.group("part") or "", found.group("what") or ""
-    if not (found.group("sep") is not None or part or what or (expected and re.match(r"[A-Z(\d∆Δ$\\]", found.group("rest")))):
+    if not (
+        found.group("sep") is not None or part or what or (expected and re.match(r"[A-Z(\d∆Δ$\\]", found.group("rest")))
+    ):
         return None
     letters = re.findall(r"\(?([a-z])\)", part)
     return Mark("solution", ",".join(letters), found.group("rest"), 0)
@@ -233,7 +341,11 @@ def title(text: str) -> bool:
     words = text.split()
     if not 1 <= len(words) <= 10 or _END.search(text) or len(text) > 80:
         return False
-    if not re.match(r"[A-Z“\"]", text) or _RUNNING.match(text) or re.search(r"[=<>≈→∑∫√+×|\\]|\d\s*$|\^\{|_\{|\b[A-Za-z]\(", text):
+    if (
+        not re.match(r"[A-Z“\"]", text)
+        or _RUNNING.match(text)
+        or re.search(r"[=<>≈→∑∫√+×|\\]|\d\s*$|\^\{|_\{|\b[A-Za-z]\(", text)
+    ):
         return False
     return bool(re.search(r"[A-Za-z]{4}", text)) and sum(len(word) for word in words if word.isalpha()) * 2 >= len(text)
 

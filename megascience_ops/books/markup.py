@@ -20,7 +20,27 @@ MAX_FILES = 20_000
 
 _LOCKS = "META-INF/encryption.xml"
 _BLOCKS = frozenset(
-    ["p", "div", "tr", "section", "article", "table", "ul", "ol", "dl", "dt", "dd", "blockquote", "figure", "figcaption", "header", "footer", "main", "aside", "hr"]
+    [
+        "p",
+        "div",
+        "tr",
+        "section",
+        "article",
+        "table",
+        "ul",
+        "ol",
+        "dl",
+        "dt",
+        "dd",
+        "blockquote",
+        "figure",
+        "figcaption",
+        "header",
+        "footer",
+        "main",
+        "aside",
+        "hr",
+    ]
 )
 _HEADS = {f"h{n}": "#" * n for n in range(1, 7)}
 _HIDDEN = frozenset(["script", "style", "head", "nav", "template", "noscript", "svg", "annotation"])
@@ -112,12 +132,15 @@ def html_text(source: str) -> tuple[str | None, str]:
 def open_epub(path: Path, max_pages: int | None) -> OpenBook:
     """The EPUB at `path`: its chapters in the order of its spine.
 
-    Raises BookError: corrupt, encrypted, too_large (more than 256 MiB of text, whatever the archive claims), not_a_book.
+    Raises BookError: corrupt, encrypted, not_a_book, too_large (more than 256 MiB of text, whatever the archive
+    claims).
     """
     try:
         with zipfile.ZipFile(path) as archive:
             if len(archive.infolist()) > MAX_FILES:
-                raise BookError("too_large", f"{len(archive.infolist())} files in the archive; the limit is {MAX_FILES}")
+                raise BookError(
+                    "too_large", f"{len(archive.infolist())} files in the archive; the limit is {MAX_FILES}"
+                )
             names = set(archive.namelist())
             # Fonts may be scrambled in an open book; chapters are not.
             locked = _member(archive, _LOCKS) if _LOCKS in names else b""

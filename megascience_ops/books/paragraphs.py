@@ -28,7 +28,61 @@ _HEAD = re.compile(r"[^\W\d_]+")
 _PARAGRAPH = "\n\n"
 # First parts of words that are written in one: "some-thing" at a line's end is no compound.
 _CLOSED = frozenset(
-    ["some", "any", "every", "with", "how", "when", "what", "where", "who", "there", "here", "under", "over", "out", "up", "down", "in", "on", "for", "through", "back", "hand", "mean", "off", "inter", "super", "trans", "sub", "non", "pre", "re", "un", "dis", "mis", "be", "to", "other", "never", "noth", "any", "rain", "sun", "day", "fore", "after", "before", "photo", "electro", "thermo", "micro", "macro", "semi", "auto"]
+    [
+        "some",
+        "any",
+        "every",
+        "with",
+        "how",
+        "when",
+        "what",
+        "where",
+        "who",
+        "there",
+        "here",
+        "under",
+        "over",
+        "out",
+        "up",
+        "down",
+        "in",
+        "on",
+        "for",
+        "through",
+        "back",
+        "hand",
+        "mean",
+        "off",
+        "inter",
+        "super",
+        "trans",
+        "sub",
+        "non",
+        "pre",
+        "re",
+        "un",
+        "dis",
+        "mis",
+        "be",
+        "to",
+        "other",
+        "never",
+        "noth",
+        "any",
+        "rain",
+        "sun",
+        "day",
+        "fore",
+        "after",
+        "before",
+        "photo",
+        "electro",
+        "thermo",
+        "micro",
+        "macro",
+        "semi",
+        "auto",
+    ]
 )
 
 
@@ -114,7 +168,12 @@ def _joint(start: Line, a: Line, b: Line, size: float, leading: float, edge: flo
         return "\n"
     if full:
         return " "
-    if open_end and a.right > a.left + 0.8 * (edge - a.left) and len(a.text) > 40 and abs(b.left - a.left) < 0.6 * em:
+    if (
+        open_end
+        and a.right > a.left + 0.8 * (edge - a.left)
+        and len(a.text) > 40
+        and -4 * em < b.left - a.left < 0.6 * em
+    ):
         return " "  # what follows is a formula, which is not broken
     return "\n" if a is start or open_end else _PARAGRAPH
 

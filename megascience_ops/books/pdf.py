@@ -123,7 +123,7 @@ def _undecoded(path: Path, pages: list[int]) -> list[int]:
         with pikepdf.open(path) as pdf:
             for i in pages:
                 contents = pdf.pages[i].obj.get("/Contents")
-                parts = list(contents) if isinstance(contents, pikepdf.Array) else [contents]  # type: ignore[call-overload]
+                parts = list(contents) if isinstance(contents, pikepdf.Array) else [contents]
                 if not all(_decodes(part) for part in parts if part is not None):
                     found.append(i)
     except pikepdf.PdfError:

@@ -15,7 +15,16 @@ _STOP = re.compile(r"(?<=[^\W_]|[}\])%°]) ((?:[.,;:](?=\s|$))|\))")
 _PRIMES = frozenset("′″‴'*†‡°∘")
 _OPERATORS = frozenset("=+−×·±<>≤≥≈")
 _ACCENTS = {"¯": "\u0304", "ˉ": "\u0304", "ˆ": "\u0302", "^": "\u0302", "˜": "\u0303", "´": "\u0301", "`": "\u0300"}
-_ACCENTS |= {"¨": "\u0308", "ˇ": "\u030c", "˙": "\u0307", "˘": "\u0306", "⃗": "\u20d7", "→": "\u20d7", "−": "\u0304", "‾": "\u0304"}
+_ACCENTS |= {
+    "¨": "\u0308",
+    "ˇ": "\u030c",
+    "˙": "\u0307",
+    "˘": "\u0306",
+    "⃗": "\u20d7",
+    "→": "\u20d7",
+    "−": "\u0304",
+    "‾": "\u0304",
+}
 
 
 def read_line(run: list[Glyph], base_y: float, size: float) -> str:
@@ -36,7 +45,11 @@ def _text(run: list[Glyph], base_y: float, size: float) -> str:
         j = _end(run, i, level, base_y, size)
         inner = _script(run[i:j]) if j - i < len(run) else "".join(glyph.text for glyph in run)
         other = _end(run, j, -level, base_y, size)
-        if other > j and (not out or out[-1] in _OPERATORS or out[-1] in " (/-") and _over(run[i:j], run[j:other], base_y, size):
+        if (
+            other > j
+            and (not out or out[-1] in _OPERATORS or out[-1] in " (/-")
+            and _over(run[i:j], run[j:other], base_y, size)
+        ):
             halves = inner, _script(run[j:other])
             out.append("({})/({})".format(*(halves if level > 0 else halves[::-1])))
             i = other
@@ -71,7 +84,7 @@ def _end(run: list[Glyph], i: int, level: int, base_y: float, size: float) -> in
 
 
 def _over(one: list[Glyph], other: list[Glyph], base_y: float, size: float) -> bool:
-    """Whether two scripts stand one above the other, centred and lower than an index would, as a fraction's halves do."""
+    """Whether two scripts are a fraction's halves: one above the other, centred, the lower one lower than an index."""
     middles = [(min(g.left for g in part) + max(g.right for g in part)) / 2 for part in (one, other)]
     under = min(_largest(part).y for part in (one, other))
     return abs(middles[0] - middles[1]) < 0.3 * size and under < base_y - 0.29 * size

@@ -30,7 +30,9 @@ def open_book(path: Path, max_pages: int | None = None) -> OpenBook:
     with path.open("rb") as file:
         head = file.read(4096)
     if not head.strip():
-        raise BookError("empty", "the file has no bytes" if not head else "the file begins with nothing but white space")
+        raise BookError(
+            "empty", "the file has no bytes" if not head else "the file begins with nothing but white space"
+        )
     if b"%PDF-" in head[:1024]:
         from megascience_ops.books.pdf import open_pdf
 

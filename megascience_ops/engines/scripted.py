@@ -28,7 +28,7 @@ class ScriptedEngine:
 
     @classmethod
     def from_file(cls, path: str | None) -> ScriptedEngine:
-        """A script as YAML: by prompt name, a list of {contains, says}; the first whose text is in the prompt answers."""
+        """A script as YAML: by prompt, a list of {contains, says}; the first whose text is in the message answers."""
         if not path or not Path(path).is_file():
             raise ContractError(f"engine scripted: no script at {path}; set engine.script to a YAML file")
         script: dict[str, list[dict[str, str]]] = yaml.safe_load(Path(path).read_text(encoding="utf-8"))

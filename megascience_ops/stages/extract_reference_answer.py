@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from megascience_ops import parsing
 from megascience_ops.config import AskingConfig
-from megascience_ops.errors import Declined
+from megascience_ops.errors import Declined, Unparsed
 from megascience_ops.prompts import prompt
 from megascience_ops.rows import AnsweredQA, ClearedQA
 from megascience_ops.stage import Ask, Outcome, RowStage
@@ -18,13 +18,21 @@ class Config(AskingConfig):
 
 async def run(qa: ClearedQA, ask: Ask, config: Config) -> Outcome:
     """The row with its reference answer; an answer in a box is taken from there without asking."""
-    answer = parsing.boxed(qa.answer)
-    if answer is None:
-        try:
-            answer = await ask(EXTRACT, QUESTION=qa.question, ANSWER=qa.answer)
-        except Declined:
-            answer = None
+    try:
+        answer = in_box(qa.answer) or await ask(EXTRACT, QUESTION=qa.question, ANSWER=qa.answer)
+    except Declined:
+        answer = None
     return AnsweredQA(**dict(qa), reference_answer=answer)
+
+
+def in_box(answer: str) -> str | None:
+    """The content of the one box of an answer, with its unit; None where there is none, or where boxes differ."""
+    if parsing.boxed(answer) is None:
+        return None
+    try:
+        return parsing.reference_answer(answer)
+    except Unparsed:
+        return None
 
 
 STAGE = RowStage("extract_reference_answer", ClearedQA, AnsweredQA, run, Config, (EXTRACT,))

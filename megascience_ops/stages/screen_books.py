@@ -8,7 +8,7 @@ from megascience_ops.stage import Aside, Ask, Outcome, RowStage
 
 
 class Config(StageConfig):
-    """`restricted_access`: values of `access` that keep a book out; `restricted_licences`: what its licence may not say.
+    """`restricted_access`: values of `access` that keep a book out; `restricted_licences`: what no licence may say.
 
     `require_licence`: a book that states no licence is kept out as well.
     """

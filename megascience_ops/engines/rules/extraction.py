@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from megascience_ops import parsing
 from megascience_ops.books.pairs import RulePair, damaged, pairs
+from megascience_ops.errors import Unparsed
 from megascience_ops.engines.rules.judgements import is_explained, short_answer
 
 HIGH_STANDARD_WORDS = 25
@@ -41,7 +42,7 @@ def _sound(slots: Slots) -> list[RulePair]:
 def _reads_back(pair: RulePair) -> bool:
     try:
         (read,) = parsing.question_answers(_printed([pair]))
-    except (parsing.Unparsed, ValueError):
+    except (Unparsed, ValueError):
         return False
     return read == parsing.QuestionAnswer(pair.question.strip(), pair.answer.strip() if pair.answer else None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from megascience_ops.books.pairs import options_of
+from megascience_ops.books.wording import options_of
 
 _CUES = re.compile(
     r"\b(?:because|since|therefore|thus|hence|so that|so the|so we|consequently|as a result|it follows|follows that|implies|which means"
@@ -84,7 +84,11 @@ def short_answer(question: str, answer: str) -> str | None:
         return boxed
     options = options_of(question)
     if options and len(_PARTS.findall(text)) < 1:
-        letter = re.match(r"(?:(?:the )?(?:correct )?(?:answer|choice|option)(?: is)?:?\s*)?\(?([A-Ha-h])(?:[.):]|\s*$|\s+is\b|,)", text, re.I)
+        letter = re.match(
+            r"(?:(?:the )?(?:correct )?(?:answer|choice|option)(?: is)?:?\s*)?\(?([A-Ha-h])(?:[.):]|\s*$|\s+is\b|,)",
+            text,
+            re.I,
+        )
         return letter.group(1).upper() if letter and letter.group(1).upper() in options else None
     if verdict := re.match(r"(true|false)\b\.?(?!\s+(?:positive|negative))", text, re.I):
         multiple = _PARTS.search(text)
@@ -111,7 +115,10 @@ def _boxed(text: str) -> str | None:
 def _last_value(text: str) -> str | None:
     """Read the value with which the last line ends; only where nothing follows it."""
     last = text.split("\n")[-1].strip()
-    found = re.search(r"(?:=|≈|\bis|\bare|\bequals|\bis about|\bis approximately)\s+((?:about |approximately )?[^=≈]{1,40}?)\s*[.]?\s*$", last)
+    found = re.search(
+        r"(?:=|≈|\bis|\bare|\bequals|\bis about|\bis approximately)\s+((?:about |approximately )?[^=≈]{1,40}?)\s*[.]?\s*$",
+        last,
+    )
     if not found:
         return None
     value = found.group(1).strip()

@@ -1,0 +1,392 @@
+"""Reads a book line by line, remembers where in it it is, and says what each line begins."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from megascience_ops.books import labels
+from megascience_ops.books.labels import Mark
+from megascience_ops.books.lines import Line
+
+Kind = Literal[
+    "chapter", "section", "heading", "example", "solution", "exercise", "question", "answer", "answer_key", "footnote",
+    "list", "paragraph", "front_matter", "index", "bibliography",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Block:
+    """A stretch of a book's text that belongs together.
+
+    `label` is the printed number (`2.3`, `12`) or, of a head inside a solution, its name (`discussion`); `body` is the
+    text after the label; `level` is the strength of the cut before it, 5 for a chapter, 0 for what must stay with the
+    block before. `turns` are the offsets in `text` at which later pages begin, with their numbers.
+    """
+
+    kind: Kind
+    label: str
+    text: str
+    page: int
+    level: int
+    body: str = ""
+    chapter: str = ""
+    section: str = ""
+    region: str = "body"
+    turns: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass
+class Draft:
+    """A block that still takes lines."""
+
+    kind: Kind
+    label: str
+    level: int
+    body: list[str]
+    lines: list[Line]
+    chapter: str
+    section: str
+    region: str
+
+    def finished(self) -> Block:
+        """Close the block; a sentence that runs on over a page is joined."""
+        text, turns, page = "", [], self.lines[0].page
+        for line in self.lines:
+            if text and line.page != page and line.fresh == 0:  # a sentence that runs on over the page
+                text = text[:-1] if re.search(r"[^\W\d_]-$", text) and line.text[0].islower() else text + " "
+            elif text:
+                text += "\n"
+            if line.page != page:
+                page = line.page
+                turns.append((len(text), page))
+            text += line.text
+        skipped = (
+            len(self.lines[0].text) - len(self.body[0])
+            if self.body[0] and self.lines[0].text.endswith(self.body[0])
+            else None
+        )
+        body = (
+            text[skipped:]
+            if skipped is not None
+            else "\n".join(part for part in [self.body[0], text[len(self.lines[0].text) :].lstrip("\n")] if part)
+        )
+        return Block(self.kind, self.label, text, self.lines[0].page, self.level, body, self.chapter, self.section,
+                     self.region, tuple(turns))  # fmt: skip
+
+
+@dataclass
+class Finder:
+    """Reads line after line and remembers where in the book it is."""
+
+    lines: list[Line]
+    blocks: list[Draft] = field(default_factory=list)
+    region: str = "body"
+    chapter: str = ""
+    section: str = ""
+    open: str = ""  # what waits for its answer: example, question, exercise
+    answered: bool = False
+    last: tuple[int, ...] = ()  # the number of the last exercise or key item in this region
+    last_exercise: tuple[int, ...] = ()  # ... in this chapter
+    last_note: int = 0
+    chapters: int = 0
+    around: str = ""  # the chapter in which an answer key stands
+    heads: set[str] = field(default_factory=set)  # the headings so far, to know them again at the top of a page
+
+    def begin(self, mark: Mark | None, line: Line) -> None:
+        """Begin a block with this line."""
+        kind = mark.kind if mark else self._plain_kind()
+        name: Kind = "solution" if kind == "step" else kind  # type: ignore[assignment]
+        body = mark.rest if mark else line.text
+        level = mark.level if mark else 1
+        self.blocks.append(
+            Draft(name, mark.label if mark else "", level, [body], [line], self.chapter, self.section, self.region)
+        )
+
+    def go_on(self, line: Line) -> None:
+        """Add this line to the block before."""
+        self.blocks[-1].lines.append(line)
+        self.blocks[-1].body.append(line.text)
+
+    def _plain_kind(self) -> str:
+        return self.region if self.region in ("answer_key", "index", "bibliography", "front_matter") else "paragraph"
+
+    def following(self, index: int, distance: int = 1) -> str:
+        """Give a coming line, empty at the end."""
+        place = index + distance
+        return labels.bare(self.lines[place].text) if place < len(self.lines) else ""
+
+    def read(self, index: int) -> Mark | None:
+        """Read the line at `index` as the beginning of something, and move on in the book accordingly."""
+        line = self.lines[index]
+        text = labels.bare(line.text)
+        depth = labels.heading_depth(line.text)
+        if not text:
+            return None
+        mark = (
+            self._running_head(index, text)
+            or self._part_of_book(index, text, depth, line)
+            or (self._key(index, text, line) if self.region == "answer_key" else None)
+            or (
+                self._labelled(index, text, line)
+                if self.region not in ("answer_key", "index", "front_matter")
+                else None
+            )
+            or self._footnote(text, line, index)
+            or self._heading(index, text, depth, line)
+        )
+        return mark
+
+    def _enter(self, region: str, mark: Mark) -> Mark:
+        if region == "answer_key" != self.region:
+            self.around, self.chapter = self.chapter, ""
+        elif self.region == "answer_key" != region:
+            self.chapter = self.around
+        self.region, self.open, self.answered, self.last = region, "", False, ()
+        if mark.level >= 3:
+            self.section = f"{mark.label} {mark.rest}".strip()
+            self.heads.add(_letters(mark.rest))
+        return mark
+
+    def _running_head(self, index: int, text: str) -> Mark | None:
+        """A heading met again at the top of a page, with the number of the page, where the reader left it in."""
+        top = index > 0 and self.lines[index - 1].page != self.lines[index].page
+        if not top or len(text) > 90 or not re.search(r"^\d{1,4}\s|\s\d{1,4}$", text):
+            return None
+        letters = _letters(re.sub(r"^\d{1,4}\s+|\s+\d{1,4}$", "", text))
+        return Mark("footnote", "head", text, 0) if letters and letters in self.heads else None
+
+    def _part_of_book(self, index: int, text: str, depth: int, line: Line) -> Mark | None:
+        region = labels.region_of(text) if line.fresh or depth else None
+        if region == "answer_key" and not (
+            self.open in ("example", "question") and not self.answered and len(text) < 10
+        ):
+            return self._enter("answer_key", Mark("answer_key", "", text, 4))
+        if region == "exercises":
+            if (
+                self.region == "answer_key"
+                and labels.item(self.following(index))
+                and not depth
+                and self._key_goes_on(index)
+            ):
+                return Mark("answer_key", "", text, 3)
+            return self._enter("exercises", Mark("heading", "", text, 3))
+        if region and (line.fresh == 2 or depth):
+            kind = {"glossary": "heading", "summary": "heading"}.get(region, region)
+            level = 5 if region in ("index", "front_matter") else 3 if region == "summary" else 4
+            return self._enter("body" if kind == "heading" else region, Mark(kind, "", text, level))
+        found = labels.chapter(text) if line.fresh or depth else None
+        if found is None and depth == 1:
+            found = Mark("chapter", "", text, 5)
+        if found is None:
+            return None
+        return self._chapter(index, found, text)
+
+    def _chapter(self, index: int, found: Mark, text: str) -> Mark | None:
+        coming = [self.following(index, d) for d in (1, 2)]
+        if self.region == "answer_key" and any(labels.item(line) or labels.section(line) for line in coming):
+            self.chapter, self.last = found.label or found.rest, ()
+            return Mark("answer_key", "", text, 3)
+        if found.label and found.label == self.chapter and self.region != "answer_key":
+            return None  # a running head that was left in
+        if self.region == "front_matter" and any(labels.chapter(line) or labels.region_of(line) for line in coming):
+            return None  # a table of contents
+        self.chapters += 1
+        self.chapter, self.last_exercise = found.label or str(self.chapters), ()
+        return self._enter("body", found)
+
+    def _key_goes_on(self, index: int) -> bool:
+        """Whether the items after a head inside a key look like answers: short, and no question among the first."""
+        coming = [self.following(index, d) for d in range(1, 5)]
+        return not any(text.endswith("?") for text in coming)
+
+    def _key(self, index: int, text: str, line: Line) -> Mark | None:
+        asked = labels.question(text)
+        found = labels.item(text) if not (asked and asked.label) else asked
+        part = labels.section(text)
+        if (
+            part
+            and (coming := labels.item(self.following(index)))
+            and len(coming.label) <= len(part.label)
+            and "." not in coming.label
+        ):
+            self.section, self.last = part.label, ()
+            return Mark("answer_key", "", text, 3)
+        bare_head = re.match(r"(\d{1,2})\s+([A-Z].{3,70})$", text)
+        if (
+            bare_head
+            and (coming := labels.item(self.following(index)))
+            and coming.label.startswith(bare_head.group(1) + ".")
+        ):
+            return Mark("answer_key", "", text, 3)
+        if found is None:
+            return None
+        number = labels.order(found.label)
+        if not _next(self.last, number, 12 if line.fresh == 0 else 40):
+            if not self._begins_anew(index, number):
+                return None
+            if self.chapter.isdigit() and number < self.last:
+                self.chapter = str(int(self.chapter) + 1)  # its head was lost with the running heads
+        self.last = number
+        return Mark("answer_key", found.label, found.rest, 2)
+
+    def _begins_anew(self, index: int, number: tuple[int, ...]) -> bool:
+        """Whether a number that falls back opens the answers of another chapter, rather than a list in an answer."""
+        if len(number) != 1 or len(self.last) != 1 or number[0] > 12:
+            return False
+        coming = []
+        for place in range(index + 1, min(index + 60, len(self.lines))):
+            text = labels.bare(self.lines[place].text)
+            if labels.chapter(text):
+                break
+            if (found := labels.item(text)) and len(labels.order(found.label)) == 1:
+                coming.append(labels.order(found.label)[0])
+        rises = all(a < b for a, b in zip([number[0], *coming][:3], coming[:3], strict=False))
+        resumes = any(self.last[0] < later <= self.last[0] + 4 for later in coming[:6])
+        return rises and not resumes and bool(coming or number == (1,))
+
+    def _labelled(self, index: int, text: str, line: Line) -> Mark | None:
+        expected = bool(self.open) and not self.answered
+        if line.fresh or text.isupper():
+            if (found := labels.example(text)) and (line.fresh or not found.rest):
+                self.open, self.answered = "example", False
+                return found
+            if expected and (found := labels.step(text)) or (self.open == "example" and (found := labels.step(text))):
+                return found
+            if self.open and (found := labels.solution(text, expected=expected)):
+                self.answered = True
+                return found
+            if found := labels.answer(text, expected=expected):
+                self.answered = True
+                return found
+            if expected and self.open == "q" and (answer := self._short_answer(index, text)):
+                self.answered = True
+                return answer
+            if found := labels.question(text):
+                self.open = "q" if re.match(r"[Qq]\b|[Qq]\d", text) else "question"
+                self.answered = False
+                self.last = labels.order(found.label) or self.last
+                return found
+        return self._item(index, text, line)
+
+    def _short_answer(self, index: int, text: str) -> Mark | None:
+        found = re.match(r"A\s?(\d{0,3})\s*[.:)]\s+(\S.*)", text)
+        if not found or any(labels.option(self.following(index, d)) == "B" for d in (1, 2, 3)):
+            return None
+        return Mark("answer", found.group(1), found.group(2), 0)
+
+    def _item(self, index: int, text: str, line: Line) -> Mark | None:
+        found = labels.item(text)
+        part = labels.section(text)
+        number = labels.order(found.label) if found else ()
+        goes_on = (
+            self.region == "exercises"
+            and number[:-1] == self.last[:-1]
+            and _next(self.last, number, 1)
+            and bool(self.last)
+        )
+        if part and line.fresh and not goes_on:
+            prefix = part.label.split(".")[0]
+            if prefix != self.chapter and (self.chapter.isdigit() or not self.chapter):
+                self.chapter, self.last_exercise = prefix, ()  # the head of the chapter had no number
+            return self._enter("body", part)
+        if found is None:
+            return None
+        if self.region == "exercises":
+            known = self.last or (self.last_exercise if len(self.last_exercise) == len(number) else ())
+            if _next(known, number, 30 if line.fresh else 2) or (not self.last and number == (1,)):
+                self.open, self.answered = "exercise", False
+                self.last = self.last_exercise = number
+                return Mark("exercise", found.label, found.rest, 2)
+            return None
+        if line.fresh and len(number) == 1 and not re.match(r"\d", found.rest):
+            return Mark("list", found.label, found.rest, 1)
+        return None
+
+    def _footnote(self, text: str, line: Line, index: int) -> Mark | None:
+        found = labels.footnote(text) if line.fresh else None
+        if found is None:
+            return None
+        number = int(found.label)
+        marker = re.compile(rf"\^\{{{number}\}}|\[\^{number}\](?!:)|[.?!)”a-z]{number}(?:\s|$)")
+        near = any(marker.search(other.text) for other in self.lines[max(0, index - 60) : index])
+        sentence = re.match(r"[A-Z“\"][\w’']|\((?:[a-z]|[ivx]+)\)|[a-z]{4}", found.rest)
+        in_order = number == self.last_note + 1
+        if not near or not (in_order and (sentence or number > 1) or sentence and text.startswith(("^", "["))):
+            return None
+        self.last_note = number
+        return found
+
+    def _heading(self, index: int, text: str, depth: int, line: Line) -> Mark | None:
+        coming = self.following(index)
+        if depth >= 2:
+            if self.region == "exercises" and labels.item(coming):
+                return Mark("heading", "", text, 3)
+            return self._enter("body", Mark("section" if depth == 2 else "heading", "", text, 4 if depth == 2 else 3))
+        long = len(coming) > 60 and coming[0].isupper()
+        if (
+            not (line.alone or (line.fresh == 2 and long))
+            or not coming
+            or self.region in ("front_matter", "index", "bibliography")
+            or not labels.title(text)
+        ):
+            return None
+        if self.open == "example" and not _leads_on(coming):
+            return None  # a caption or a lead-in to a formula, in a solution
+        waits = self.region != "exercises" and not self.answered and self._just_opened()
+        if waits or (
+            self.blocks
+            and self.blocks[-1].kind in ("solution", "answer", "example")
+            and not "".join(self.blocks[-1].body)
+        ):
+            return None  # the title of an example, or a short answer below its label
+        if self.region in ("exercises", "answer_key") and (
+            labels.item(coming) or labels.option(coming) or len(coming.split()) < 12
+        ):
+            return None if self.region == "answer_key" or not labels.item(coming) else Mark("heading", "", text, 2)
+        if self.region == "exercises" and self._numbers_go_on(index):
+            return None  # the head of a table, in an exercise
+        opened = self.open, self.answered
+        mark = self._enter("body", Mark("heading", "", text, 3))
+        self.open, self.answered = opened if opened[0] == "example" else ("", False)
+        return mark
+
+    def _numbers_go_on(self, index: int) -> bool:
+        """Whether the next number of the exercises comes soon, before another section."""
+        for place in range(index + 1, min(index + 25, len(self.lines))):
+            text = labels.bare(self.lines[place].text)
+            found = labels.item(text)
+            if found and self.last and _next(self.last, labels.order(found.label), 2):
+                return True
+            if labels.chapter(text) or labels.section(text):
+                return False
+        return False
+
+    def _just_opened(self) -> bool:
+        """Whether an example or a question has hardly begun: what looks like a heading is its title or its text."""
+        if self.open == "example":
+            return any(draft.kind == "example" for draft in self.blocks[-2:])
+        return bool(self.open) and self.blocks[-1].kind == "question" and not "".join(self.blocks[-1].body)
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"^chapter|[^a-z]", "", text.lower())
+
+
+def _leads_on(text: str) -> bool:
+    """Whether a line can stand below a heading: prose, or the label of something."""
+    return bool(
+        len(text) > 50 and text[:1].isupper() or labels.example(text) or labels.section(text) or text.startswith("•")
+    )
+
+
+def _next(last: tuple[int, ...], number: tuple[int, ...], gap: int) -> bool:
+    """Whether `number` can follow `last` in a numbered sequence with gaps of at most `gap`."""
+    if not last:
+        return True
+    if len(last) != len(number):
+        return False
+    if number[:-1] == last[:-1]:
+        return last[-1] < number[-1] <= last[-1] + gap
+    return number > last and number[-1] <= gap and all(b - a <= 1 for a, b in zip(last[:-1], number[:-1], strict=True))

@@ -58,7 +58,7 @@ def ours(questions: list[Candidate]) -> list[str]:
 
 def plain_datasketch(questions: list[Candidate]) -> list[str]:
     """The ids that go by datasketch with its own parameters for the threshold, nothing verified."""
-    from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped,unused-ignore]
+    from datasketch import MinHash, MinHashLSH
 
     index = MinHashLSH(threshold=THRESHOLD, num_perm=128)
     removed = []
@@ -100,8 +100,7 @@ def judged(removed: set[str], pairs: dict[tuple[str, str], float]) -> str:
         len(resolved.intersection(hard)) / max(1, len(hard)),
     )
     return (
-        f"removed {len(removed):6}  resolved {share:.4f}, of 0.60-0.65 {hard_share:.4f}  "
-        f"wrong {len(removed - right):5}"
+        f"removed {len(removed):6}  resolved {share:.4f}, of 0.60-0.65 {hard_share:.4f}  wrong {len(removed - right):5}"
     )
 
 

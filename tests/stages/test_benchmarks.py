@@ -61,9 +61,7 @@ def test_load_benchmarks_known_files_by_their_own_key() -> None:
 
 def test_load_benchmarks_custom_files_are_read_under_question() -> None:
     content = as_lines({"question": "Why?"})
-    loaded = load_benchmarks(
-        {"ours.jsonl": content, "README.md": b"x", ".hidden.json": b"x", "b.json": b"[]"}
-    )
+    loaded = load_benchmarks({"ours.jsonl": content, "README.md": b"x", ".hidden.json": b"x", "b.json": b"[]"})
     assert texts(loaded) == {"ours/1": "Why?"}
     assert loaded.sha256["ours.jsonl"] == hashlib.sha256(content).hexdigest()
     assert loaded.found == ["b", "ours"]
@@ -102,9 +100,7 @@ def test_load_benchmarks_line_numbers_count_blank_lines_and_separators_stay_insi
         ("chembench_str_match.json", b'[{"examples": "ab"}]', r"row 1 has no 'examples\[0\]\.input'"),
     ],
 )
-def test_load_benchmarks_unreadable_file_names_file_row_and_fix(
-    name: str, content: bytes, message: str
-) -> None:
+def test_load_benchmarks_unreadable_file_names_file_row_and_fix(name: str, content: bytes, message: str) -> None:
     with pytest.raises(ContractError, match=message) as error:
         load_benchmarks({name: content})
     assert "\n" not in str(error.value)

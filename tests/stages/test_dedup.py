@@ -101,7 +101,7 @@ def test_fingerprints_count_and_compare_as_the_shingles_do(texts: list[str], ngr
 
 
 def test_signatures_are_those_of_datasketch() -> None:
-    from datasketch import MinHash  # type: ignore[import-untyped,unused-ignore]
+    from datasketch import MinHash
 
     questions = candidates("What is the mass of the moon in kilograms?", "Mode is", "")
     hashes, offsets = _fingerprints([question.question for question in questions], 3, {})
@@ -147,17 +147,13 @@ def test_near_duplicates_pairs_at_the_threshold_are_found_at_least_99_percent() 
         a, b = " ".join(words), " ".join(other)
         if 0.6 <= jaccard(shingles(a), shingles(b)) < 0.65:
             pairs.append((a, b))
-    questions = [
-        Candidate(f"{n}{side}", text, (n,)) for n, pair in enumerate(pairs) for side, text in enumerate(pair)
-    ]
+    questions = [Candidate(f"{n}{side}", text, (n,)) for n, pair in enumerate(pairs) for side, text in enumerate(pair)]
     assert len(near_duplicates(questions)) / len(pairs) >= 0.99
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.randoms(use_true_random=False))
-def test_near_duplicates_each_removal_is_right_and_the_input_order_is_nothing(
-    seed: int, order: random.Random
-) -> None:
+def test_near_duplicates_each_removal_is_right_and_the_input_order_is_nothing(seed: int, order: random.Random) -> None:
     questions = synthetic(60, seed)
     removed = near_duplicates(questions)
     shuffled = questions[:]
@@ -191,9 +187,7 @@ def test_near_duplicates_numeric_variant_above_the_threshold_goes() -> None:
 
 
 def test_near_duplicates_short_questions_go_only_for_the_same_words() -> None:
-    removed = near_duplicates(
-        candidates("Define entropy.", "define Entropy", "Define enthalpy.", "?", "!", "?")
-    )
+    removed = near_duplicates(candidates("Define entropy.", "define Entropy", "Define enthalpy.", "?", "!", "?"))
     assert removed == [Removed("q1", "q0", 1.0), Removed("q5", "q3", 1.0)]
 
 

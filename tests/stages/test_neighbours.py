@@ -118,17 +118,11 @@ def test_lexical_vectors_are_the_same_in_another_process() -> None:
 @pytest.mark.usefixtures("searcher")
 @settings(max_examples=40, deadline=None)
 @given(
-    hnp.arrays(
-        np.float32, st.tuples(st.integers(0, 6), st.just(3)), elements=st.sampled_from([-1, 0, 0.5, 1])
-    ),
-    hnp.arrays(
-        np.float32, st.tuples(st.integers(0, 90), st.just(3)), elements=st.sampled_from([-1, 0, 0.5, 1])
-    ),
+    hnp.arrays(np.float32, st.tuples(st.integers(0, 6), st.just(3)), elements=st.sampled_from([-1, 0, 0.5, 1])),
+    hnp.arrays(np.float32, st.tuples(st.integers(0, 90), st.just(3)), elements=st.sampled_from([-1, 0, 0.5, 1])),
     st.integers(1, 8),
 )
-def test_top_neighbours_equal_similarities_are_in_order_of_index(
-    queries: Vectors, base: Vectors, k: int
-) -> None:
+def test_top_neighbours_equal_similarities_are_in_order_of_index(queries: Vectors, base: Vectors, k: int) -> None:
     indices, similarities = top_neighbours(queries, base, k)
     assert indices.shape == similarities.shape == (len(queries), min(k, len(base)))
     assert np.array_equal(indices, exact(queries, base, k))

@@ -1,47 +1,33 @@
-"""The runner: the only place that loops over shards and rows.
+"""The runner brings a stage up to date: which shards are wanted, which are there, and at the end the receipt.
 
-It finds out which shards are wanted and which are there, computes the others with many rows in flight, checks that
-the rows balance, and writes the receipt last. Killed anywhere, it goes on where it stopped.
+Killed anywhere and started again, it goes on where it stopped; where nothing has changed, it computes nothing.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
-import resource
 import sys
-import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import megascience_ops
 from megascience_ops import receipts
-from megascience_ops.asking import Asker, Kept
 from megascience_ops.batch import Batch
-from megascience_ops.completions import Slot
+from megascience_ops.computing import Computation
 from megascience_ops.config import AskingConfig, StageConfig, identity
-from megascience_ops.errors import AnswerError, ContractError
-from megascience_ops.progress import RowProgress
-from megascience_ops.prompts import Prompt
-from megascience_ops.receipts import Effort, PartFacts, Receipt, fingerprint
+from megascience_ops.errors import ContractError
+from megascience_ops.receipts import PartFacts, Receipt, fingerprint
 from megascience_ops.rows import Row
-from megascience_ops.shards import Decided, Shard, Shards
-from megascience_ops.stage import Aside, Ask, DatasetStage, Outcome
-
-T = TypeVar("T")
+from megascience_ops.shards import Shard, Shards
+from megascience_ops.stage import DatasetStage
 
 log = logging.getLogger(__name__)
 
 FEW_UNREAD = 3  # so many unread rows never fail a stage: a share of a handful says nothing
-OPEN_SHARDS = 2  # the next shard fills up while the last rows of one are being answered
 SOURCE_SHARDS = 8  # shards of a stage that has none before it; every later stage keeps them
-
-RunRow = Callable[[Row, Ask], Awaitable[Outcome]]
 
 
 @dataclass(frozen=True)
@@ -76,7 +62,7 @@ async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False
 
     shards, there = Shards(batch), batch.receipt(stage.name)
     stands = there is not None and there.fingerprint == whole
-    if there and stands and not recompute and shards.all_there(there.parts):
+    if there and stands and not shards.damaged(there.parts) and not recompute:
         log.info("%s: nothing to compute, receipt %d stands", stage.name, there.number)
         return there.model_copy(update={"computed_parts": 0})
 
@@ -84,13 +70,13 @@ async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False
     salt = str(number) if recompute else there.salt if there and stands else ""
     if salt:
         wanted = _wanted(batch, config, {**made_by, "recompute": salt})
-    todo = [shard for shard in wanted if shard.part % lane.of == lane.number and not shards.find(shard)]
+    todo = [shard for shard in wanted if shard.part % lane.of == lane.number and not shards.has(shard)]
     if todo:
-        await _compute(batch, config, shards, todo)
-    parts = [facts for shard in wanted if (facts := shards.find(shard))]
-    if len(parts) < len(wanted):
-        log.info("%s: %d of %d shards are there; other lanes go on", stage.name, len(parts), len(wanted))
+        await Computation(batch, config, shards).compute(todo)
+    if missing := [shard for shard in wanted if not shards.has(shard)]:
+        log.info("%s: %d of %d shards are left to other lanes", stage.name, len(missing), len(wanted))
         return None
+    parts = [shards.facts(shard) for shard in wanted]
     _check_unread(stage.name, config, parts)
     receipt = Receipt(
         number=number,
@@ -158,105 +144,6 @@ def _wanted(batch: Batch, config: StageConfig, made_by: dict[str, object]) -> li
 def _source_shard(row: Row) -> int:
     """By the id alone, so that a file that comes later does not move the others."""
     return int(hashlib.sha256(row.id.encode("utf-8", "replace")).hexdigest()[:8], 16) % SOURCE_SHARDS
-
-
-async def _compute(batch: Batch, config: StageConfig, shards: Shards, todo: Sequence[Shard]) -> None:
-    run_row = await _run_row(batch, config)
-    in_flight = asyncio.Semaphore(config.rows_in_flight)
-    open_shards = asyncio.Semaphore(OPEN_SHARDS)
-    total = sum(shard.reads.rows_out if isinstance(shard.reads, PartFacts) else len(shard.reads) for shard in todo)
-    with RowProgress(batch.stage.name, total) as progress, _one_error():
-
-        async def compute(shard: Shard) -> None:
-            async with open_shards:
-                await _compute_shard(batch, config, shards, shard, run_row, in_flight, progress)
-
-        async with asyncio.TaskGroup() as group:
-            for shard in todo:
-                group.create_task(compute(shard))
-
-
-@contextmanager
-def _one_error() -> Iterator[None]:
-    """The first error of a group of tasks, instead of the group: it has one line to say."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
-
-
-async def _run_row(batch: Batch, config: StageConfig) -> RunRow:
-    """Both kinds of stage in one shape."""
-    stage = batch.stage
-    if isinstance(stage, DatasetStage):
-        decide = await stage.look(batch, config)
-        return lambda row, ask: decide(row)
-    return lambda row, ask: stage.run(row, ask, config)
-
-
-async def _compute_shard(
-    batch: Batch,
-    config: StageConfig,
-    shards: Shards,
-    shard: Shard,
-    run_row: RunRow,
-    in_flight: asyncio.Semaphore,
-    progress: RowProgress,
-) -> None:
-    started = time.monotonic()
-    asker = _asker(batch, config, shard)
-    decided: list[Decided] = []
-
-    async def decide(row: Row) -> None:
-        try:
-            decided.append(await _decided(row, run_row, asker.for_row(row.id) if asker else _nobody))
-        except Exception as error:
-            error.add_note(f"{batch.stage.name} was at row {row.id}")
-            raise
-        finally:
-            in_flight.release()
-        progress.row_done()
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for row in shard.rows(batch):
-                await in_flight.acquire()
-                group.create_task(decide(row))
-    finally:
-        if asker:
-            asker.kept.flush()
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    seconds = round(time.monotonic() - started, 3)
-    facts = shards.commit(
-        shard, decided, Effort(seconds=seconds, peak_memory_mb=memory, usage=asker.usage if asker else {})
-    )
-    log.log(
-        logging.INFO if facts.rows_in else logging.DEBUG,
-        "%s: shard %d, %d rows in, %d kept, %d aside, %d out, %.1f s",
-        *(batch.stage.name, facts.part, facts.rows_in, facts.rows_kept, facts.rows_aside, facts.rows_out, seconds),
-    )
-
-
-async def _decided(row: Row, run_row: RunRow, ask: Ask) -> Decided:
-    try:
-        outcome = await run_row(row, ask)
-    except AnswerError as error:
-        outcome = Aside.of(error)
-    return Decided(row, [outcome] if isinstance(outcome, Row | Aside) else list(outcome))
-
-
-def _asker(batch: Batch, config: StageConfig, shard: Shard) -> Asker | None:
-    """Who asks for the rows of a shard, where the stage asks at all."""
-    if batch.engine is None or not isinstance(config, AskingConfig):
-        return None
-    return Asker(batch.engine, Kept(batch.store, batch.folder(), shard.part), config)
-
-
-async def _nobody(prompt: Prompt[T], /, **slots: Slot) -> T:
-    raise ContractError(f"{prompt.name}: the stage that asks this has no engine: give its Config an AskingConfig")
 
 
 def _check_unread(stage: str, config: StageConfig, parts: Sequence[PartFacts]) -> None:

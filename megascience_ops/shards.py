@@ -7,6 +7,7 @@ workers on one shard the first wins, and the second takes what is there.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from megascience_ops.receipts import Effort, PartFacts, balanced
 from megascience_ops.rows import AsideRow, Row
 from megascience_ops.stage import Aside, DatasetStage
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -26,6 +29,11 @@ class Shard:
     part: int
     fingerprint: str
     reads: PartFacts | tuple[Row, ...]
+
+    @property
+    def rows_in(self) -> int:
+        """How many rows come in."""
+        return self.reads.rows_out if isinstance(self.reads, PartFacts) else len(self.reads)
 
     def rows(self, batch: Batch) -> list[Row]:
         """The rows that come in."""
@@ -49,21 +57,34 @@ class Shards:
         self._part = stage.part if isinstance(stage, DatasetStage) else DatasetStage.part
         self._immutable = "{fingerprint}" in self._part
 
-    def find(self, shard: Shard) -> PartFacts | None:
-        """The facts of a shard that is there under the wanted fingerprint, or None."""
+    def has(self, shard: Shard) -> bool:
+        """Is the shard there under the wanted fingerprint?"""
+        if self._immutable:
+            return self._store.size(self._path(shard)) is not None
         content = self._store.find(self._path(shard))
-        if content is None:
-            return None
+        return content is not None and tables.stated(content)["fingerprint"] == shard.fingerprint
+
+    def facts(self, shard: Shard) -> PartFacts:
+        """The facts of a shard that is there. Raises ContractError where the file is not what its name says."""
+        path = self._path(shard)
+        content = self._store.get(path)
         said = tables.stated(content)
         if said["fingerprint"] != shard.fingerprint:
-            return None
-        return PartFacts(**said, path=self._path(shard), bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+            raise ContractError(f"{self._store.address(path)} is of another making; move it away and run again")
+        return PartFacts(**said, path=path, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
-    def all_there(self, parts: Iterable[PartFacts]) -> bool:
-        """Is every file that a receipt lists on storage, in the size it states?"""
-        folders = {facts.path.rpartition("/")[0] for facts in parts}
-        sizes = {entry.path: entry.bytes for folder in folders for entry in self._store.entries(folder)}
-        return all(sizes.get(facts.path) == facts.bytes for facts in parts)
+    def damaged(self, parts: Iterable[PartFacts]) -> bool:
+        """Is a file that a receipt lists gone, or cut short? What is left of it is removed, to be made again."""
+        found = False
+        for facts in parts:
+            size = self._store.size(facts.path)
+            if facts.aside_path and self._store.size(facts.aside_path) is None:
+                size = None
+            if size != facts.bytes:
+                log.warning("%s: %s of %d bytes are there; made again", facts.path, size or "none", facts.bytes)
+                self._store.delete(facts.path)
+                found = True
+        return found
 
     def commit(self, shard: Shard, decided: Sequence[Decided], effort: Effort) -> PartFacts:
         """Write a shard's asides, its effort and then its rows; or take what another worker has written."""
@@ -78,17 +99,14 @@ class Shards:
             self._store.create(path, content)
             sha256 = hashlib.sha256(content).hexdigest()
             facts = facts.model_copy(update={"aside_path": path, "aside_sha256": sha256})
-        self._store.create(self._effort_path(facts), effort.model_dump_json().encode())
+        self._store.put(self._effort_path(facts), effort.model_dump_json().encode())
         stated = facts.model_dump(exclude={"path", "bytes", "sha256", "digest"})
         content, _ = tables.encode(stage.writes, kept, stated)
         if self._immutable:
             self._store.create(self._path(shard), content)
         else:
             self._store.put(self._path(shard), content)
-        there = self.find(shard)
-        if there is None:
-            raise ContractError(f"{self._path(shard)}: another file has that name; move it away and run again")
-        return there
+        return self.facts(shard)
 
     def effort(self, facts: PartFacts) -> Effort:
         """What computing a shard took, where that is known."""

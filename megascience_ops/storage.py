@@ -57,6 +57,14 @@ class Store:
         except FileNotFoundError:
             return None
 
+    def size(self, path: str) -> int | None:
+        """The object's size in bytes, or None where there is none."""
+        try:
+            with self._clear(path):
+                return int(obstore.head(self._store, path)["size"])
+        except FileNotFoundError:
+            return None
+
     def put(self, path: str, content: bytes | Path) -> None:
         """Write the object whole, in place of any that was there."""
         with self._clear(path):

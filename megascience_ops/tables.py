@@ -61,9 +61,12 @@ def columns(content: bytes, names: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def stated(content: bytes) -> dict[str, Any]:
-    """What `encode` was given to state in the file's metadata, and the digest of its rows."""
-    metadata = pq.read_schema(io.BytesIO(content)).metadata or {}
-    said: dict[str, Any] = json.loads(metadata[_STATED])
+    """What `encode` was given to state, and the digest of the rows; no fingerprint where it is no such file."""
+    try:
+        metadata = pq.read_schema(io.BytesIO(content)).metadata or {}
+        said: dict[str, Any] = json.loads(metadata[_STATED])
+    except (pa.ArrowException, KeyError, ValueError):
+        return {"fingerprint": None}
     return said
 
 

@@ -38,18 +38,17 @@ def show_life(moments: Iterable[Moment]) -> None:
     """A row from stage to stage: at each what is new or has changed, what was asked, and how it ended."""
     known: dict[str, Any] = {}
     for moment in moments:
+        for asked in moment.asked:
+            said: dict[str, Any] = {asked.finish_reason: asked.text}
+            _console().print(_panel(f"{moment.stage}: answered to {asked.prompt}", said))
         for row in moment.rows:
             values = row.model_dump(exclude=BULKY)
             changed = {name: value for name, value in values.items() if name not in known or known[name] != value}
             known = values
             _console().print(_panel(f"{moment.stage}: {type(row).__name__}", changed or {"": "as it was"}))
         for aside in moment.asides:
-            said = {name: value for name, value in aside.model_dump(exclude={"id", "reason"}).items() if value}
-            _console().print(_panel(f"{moment.stage}: aside, {aside.reason}", said))
-        for asked in moment.asked:
-            _console().print(
-                _panel(f"{moment.stage}: {asked.prompt} answered ({asked.finish_reason})", {"": asked.text})
-            )
+            told = {name: value for name, value in aside.model_dump(exclude={"id", "reason"}).items() if value}
+            _console().print(_panel(f"{moment.stage}: aside, {aside.reason}", told))
 
 
 def show_row(row: Row) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from megascience_ops.books import labels
+from megascience_ops.books import headings, labels
 
 _SHORT_ITEM = r"\(?(\d{1,3}(?:\.\d{1,3}){0,2})\s*[.):–-]?\s*(\(?[A-Ha-h]\)?|True|False|T|F)(?![\w(])\s*[,;.|]?\s*"
 _SHORT_LIST = re.compile(f"(?:{_SHORT_ITEM})+")
@@ -14,18 +14,19 @@ def written(label: str, answer: str) -> str:
     """Write one answer: `12. text`, or `Exercise 3.4: text` where the label has a point."""
     head = f"Exercise {label}:" if re.search(r"[.-]", label) else f"{label}."
     # Further lines are indented, so that a list in an answer is not taken for the next answer.
-    return f"{head} " + re.sub(r"\s*\n\s*", "\n   ", answer.strip())
+    return f"{head} " + "\n   ".join(line.strip() for line in answer.strip().split("\n") if line.strip())
 
 
 def read_key(answer_key: str) -> list[tuple[str, str, str]]:
     """Read an answer key line by line into (chapter, label, answer)."""
     entries: list[tuple[str, str, list[str]]] = []
-    chapter, last = "", (0,)
+    chapter = ""
+    last: tuple[int, ...] = (0,)
     for line in answer_key.split("\n"):
         text = line.strip()
         if not line.startswith(" "):
-            head = labels.chapter(text)
-            if head or labels.region_of(text) == "exercises":
+            head = headings.chapter(text)
+            if head or headings.region_of(text) == "exercises":
                 chapter, last = head.label if head else chapter, (0,)
                 continue
             if short := short_list(text):

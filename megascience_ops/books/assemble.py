@@ -80,11 +80,8 @@ def _runs(glyphs: list[Glyph]) -> list[Run]:
                 back = min(back, script_left - end - 0.3 * larger)
             tall = glyph.high - glyph.low > 1.2 * size and glyph.low < base_y + 0.25 * size < glyph.high
             twin = glyph.x == run[-1].x and glyph.y == run[-1].y  # the letters of one ligature
-            if (
-                twin
-                or _raised_again(run[-1], glyph, base_y)
-                or (step >= back and (tall or abs(shift) <= SAME_LINE * larger))
-            ):
+            beside = step >= back and (tall or abs(shift) <= SAME_LINE * larger)
+            if beside or twin or _raised_again(run[-1], glyph, base_y):
                 if space or (newline and step > 0.15 * larger):
                     last = run[-1]
                     run.append(last._replace(text=" ", x=last.right, left=last.right, right=glyph.left))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from megascience_ops.books.finder import Block, Finder, Kind
+from megascience_ops.books.block import Block, Kind
+from megascience_ops.books.finder import Finder
 from megascience_ops.books.lines import PageText, read_lines
 
 __all__ = ["Block", "Kind", "PageText", "find_blocks"]

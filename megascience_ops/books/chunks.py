@@ -97,7 +97,8 @@ def _fitting(unit: _Unit, limit: int) -> list[_Unit]:
 def _split(block: Block, limit: int) -> list[Block]:
     if count_tokens(block.text) <= limit:
         return [block]
-    parts, place = [], 0
+    parts: list[Block] = []
+    place = 0
     for text in _cut(block.text, limit):
         turns = [(at - place, page) for at, page in block.turns if place <= at < place + len(text)]
         page = max((page for at, page in block.turns if at <= place), default=block.page)
@@ -147,7 +148,7 @@ def _passage(units: Sequence[_Unit], answers: dict[int, list[KeyedAnswer]]) -> P
     text = ""
     starts: list[tuple[int, int]] = []
     printed: list[str] = []
-    before = ("", (0,))
+    before: tuple[str, tuple[int, ...]] = ("", (0,))
     several = (
         len({b.chapter for u in units for i, b in enumerate(u.blocks) if u.first >= 0 and u.first + i in answers}) > 1
     )

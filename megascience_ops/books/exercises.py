@@ -49,8 +49,9 @@ def join_answers(blocks: Sequence[Block]) -> list[KeyedAnswer]:
     """
     joined: dict[int, KeyedAnswer] = {}
     taken: set[int] = set()
+    book = _asked(blocks)
     for entry in key_entries(blocks):
-        found = _belonging(entry, blocks)
+        found = _belonging(entry, blocks, book)
         if found is None:
             continue
         if found in taken:  # two answers for one exercise: neither can be trusted
@@ -79,26 +80,27 @@ def key_entries(blocks: Sequence[Block]) -> list[Entry]:
         elif block.label:
             answer = joined_text([block.body, *_continued(blocks, index + 1)])
             entries.append(Entry(block.label, answer, block.page, block.chapter, block.section, start))
-    return [
-        entry
-        for begin in sorted({e.start for e in entries})
-        for entry in _counted([e for e in entries if e.start == begin])
-    ]
+    keys: dict[int, list[Entry]] = {}
+    for entry in entries:
+        keys.setdefault(entry.start, []).append(entry)
+    return [entry for begin in sorted(keys) for entry in _counted(keys[begin])]
 
 
 def _continued(blocks: Sequence[Block], index: int) -> list[str]:
     parts = []
-    while index < len(blocks) and blocks[index].region == "answer_key" and (blocks[index].level <= 1 and not blocks[index].label
-                                                                           or blocks[index].kind == "footnote"):  # fmt: skip
-        if blocks[index].kind != "footnote" and not short_list(blocks[index].text):
-            parts.append(blocks[index].text)
-        index += 1
+    for block in blocks[index:]:
+        note = block.kind == "footnote"
+        if block.region != "answer_key" or not (note or block.level <= 1 and not block.label):
+            break
+        if not note and not short_list(block.text):
+            parts.append(block.text)
     return parts
 
 
 def _counted(key: list[Entry]) -> list[Entry]:
     """Count the runs of one key, and name the chapters before its first chapter head by counting back from it."""
-    run, last, counted = 0, (0,), []
+    run, counted = 0, []
+    last: tuple[int, ...] = (0,)
     for entry in key:
         number = order(entry.label)
         if len(number) == 1 and number <= last:
@@ -128,17 +130,38 @@ def _runs(blocks: Sequence[Block], window: Sequence[int]) -> list[list[int]]:
     return runs
 
 
-def _belonging(entry: Entry, blocks: Sequence[Block]) -> int | None:
+@dataclass(frozen=True)
+class _Asked:
+    """The exercises and questions of a book by their labels, and where its keys stand."""
+
+    by_label: dict[str, list[int]]
+    chapters: dict[str, int]
+    numbered: frozenset[str]
+    keys: list[int]
+
+
+def _asked(blocks: Sequence[Block]) -> _Asked:
+    by_label: dict[str, list[int]] = {}
+    chapters: dict[str, int] = {}
+    for index, block in enumerate(blocks):
+        if block.kind in ("exercise", "question") and block.label:
+            by_label.setdefault(block.label, []).append(index)
+        if block.kind != "answer_key":
+            chapters.setdefault(block.chapter, index)
+    numbered = frozenset(label.split(".")[0] for label, found in by_label.items() if "." in label and
+                         any(blocks[i].kind == "exercise" for i in found))  # fmt: skip
+    keys = [i for i, block in enumerate(blocks) if block.kind == "answer_key" and block.level == 4]
+    return _Asked(by_label, chapters, numbered, keys)
+
+
+def _belonging(entry: Entry, blocks: Sequence[Block], book: _Asked) -> int | None:
     """Find the one exercise that an answer belongs to; None where there is none, or more than one."""
-    keys = [i for i, block in enumerate(blocks) if block.kind == "answer_key" and block.level == 4 and i < entry.start]
-    before = range(0, entry.start)
-    asked = [i for i in before if blocks[i].label == entry.label and blocks[i].kind in ("exercise", "question")]
+    asked = [i for i in book.by_label.get(entry.label, ()) if i < entry.start]
     exercises = [i for i in asked if blocks[i].kind == "exercise"]
     if "." in entry.label or "-" in entry.label:
-        numbered = any(b.kind == "exercise" and b.label.split(".")[0] == entry.label.split(".")[0] for b in blocks)
-        return _only(exercises if numbered else asked)
+        return _only(exercises if entry.label.split(".")[0] in book.numbered else asked)
     candidates = exercises or asked
-    if entry.chapter and any(blocks[i].chapter == entry.chapter for i in before):
+    if entry.chapter and book.chapters.get(entry.chapter, entry.start) < entry.start:
         candidates = [i for i in candidates if blocks[i].chapter == entry.chapter]
         same = (
             [i for i in candidates if _section_number(blocks, i) == entry.section.split(" ")[0]]
@@ -146,10 +169,11 @@ def _belonging(entry: Entry, blocks: Sequence[Block]) -> int | None:
             else []
         )
         return _only(same or candidates)
-    recent = [i for i in candidates if not keys or i > keys[-1]]
+    previous = max((key for key in book.keys if key < entry.start), default=-1)
+    recent = [i for i in candidates if i > previous]
     if len(recent) <= 1 and entry.runs == 1:
         return _only(recent)
-    runs = _runs(blocks, before if entry.chapter else range(keys[-1] if keys else 0, entry.start))
+    runs = _runs(blocks, range(0 if entry.chapter else previous + 1, entry.start))
     if len(runs) == entry.runs:
         return _only([i for i in candidates if i in runs[entry.run]])
     return None

@@ -4,76 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Literal
 
-from megascience_ops.books import labels
+from megascience_ops.books import headings, labels, numbering
+from megascience_ops.books.block import Draft, Kind
 from megascience_ops.books.labels import Mark
 from megascience_ops.books.lines import Line
-
-Kind = Literal[
-    "chapter", "section", "heading", "example", "solution", "exercise", "question", "answer", "answer_key", "footnote",
-    "list", "paragraph", "front_matter", "index", "bibliography",
-]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Block:
-    """A stretch of a book's text that belongs together.
-
-    `label` is the printed number (`2.3`, `12`) or, of a head inside a solution, its name (`discussion`); `body` is the
-    text after the label; `level` is the strength of the cut before it, 5 for a chapter, 0 for what must stay with the
-    block before. `turns` are the offsets in `text` at which later pages begin, with their numbers.
-    """
-
-    kind: Kind
-    label: str
-    text: str
-    page: int
-    level: int
-    body: str = ""
-    chapter: str = ""
-    section: str = ""
-    region: str = "body"
-    turns: tuple[tuple[int, int], ...] = ()
-
-
-@dataclass
-class Draft:
-    """A block that still takes lines."""
-
-    kind: Kind
-    label: str
-    level: int
-    body: list[str]
-    lines: list[Line]
-    chapter: str
-    section: str
-    region: str
-
-    def finished(self) -> Block:
-        """Close the block; a sentence that runs on over a page is joined."""
-        text, turns, page = "", [], self.lines[0].page
-        for line in self.lines:
-            if text and line.page != page and line.fresh == 0:  # a sentence that runs on over the page
-                text = text[:-1] if re.search(r"[^\W\d_]-$", text) and line.text[0].islower() else text + " "
-            elif text:
-                text += "\n"
-            if line.page != page:
-                page = line.page
-                turns.append((len(text), page))
-            text += line.text
-        skipped = (
-            len(self.lines[0].text) - len(self.body[0])
-            if self.body[0] and self.lines[0].text.endswith(self.body[0])
-            else None
-        )
-        body = (
-            text[skipped:]
-            if skipped is not None
-            else "\n".join(part for part in [self.body[0], text[len(self.lines[0].text) :].lstrip("\n")] if part)
-        )
-        return Block(self.kind, self.label, text, self.lines[0].page, self.level, body, self.chapter, self.section,
-                     self.region, tuple(turns))  # fmt: skip
 
 
 @dataclass
@@ -124,7 +59,7 @@ class Finder:
         depth = labels.heading_depth(line.text)
         if not text:
             return None
-        mark = (
+        return (
             self._running_head(index, text)
             or self._part_of_book(index, text, depth, line)
             or (self._key(index, text, line) if self.region == "answer_key" else None)
@@ -136,7 +71,6 @@ class Finder:
             or self._footnote(text, line, index)
             or self._heading(index, text, depth, line)
         )
-        return mark
 
     def _enter(self, region: str, mark: Mark) -> Mark:
         if region == "answer_key" != self.region:
@@ -158,7 +92,7 @@ class Finder:
         return Mark("footnote", "head", text, 0) if letters and letters in self.heads else None
 
     def _part_of_book(self, index: int, text: str, depth: int, line: Line) -> Mark | None:
-        region = labels.region_of(text) if line.fresh or depth else None
+        region = headings.region_of(text) if line.fresh or depth else None
         if region == "answer_key" and not (
             self.open in ("example", "question") and not self.answered and len(text) < 10
         ):
@@ -176,7 +110,7 @@ class Finder:
             kind = {"glossary": "heading", "summary": "heading"}.get(region, region)
             level = 5 if region in ("index", "front_matter") else 3 if region == "summary" else 4
             return self._enter("body" if kind == "heading" else region, Mark(kind, "", text, level))
-        found = labels.chapter(text) if line.fresh or depth else None
+        found = headings.chapter(text) if line.fresh or depth else None
         if found is None and depth == 1:
             found = Mark("chapter", "", text, 5)
         if found is None:
@@ -185,12 +119,12 @@ class Finder:
 
     def _chapter(self, index: int, found: Mark, text: str) -> Mark | None:
         coming = [self.following(index, d) for d in (1, 2)]
-        if self.region == "answer_key" and any(labels.item(line) or labels.section(line) for line in coming):
+        if self.region == "answer_key" and any(labels.item(line) or headings.section(line) for line in coming):
             self.chapter, self.last = found.label or found.rest, ()
             return Mark("answer_key", "", text, 3)
         if found.label and found.label == self.chapter and self.region != "answer_key":
             return None  # a running head that was left in
-        if self.region == "front_matter" and any(labels.chapter(line) or labels.region_of(line) for line in coming):
+        if self.region == "front_matter" and any(headings.chapter(line) or headings.region_of(line) for line in coming):
             return None  # a table of contents
         self.chapters += 1
         self.chapter, self.last_exercise = found.label or str(self.chapters), ()
@@ -204,7 +138,7 @@ class Finder:
     def _key(self, index: int, text: str, line: Line) -> Mark | None:
         asked = labels.question(text)
         found = labels.item(text) if not (asked and asked.label) else asked
-        part = labels.section(text)
+        part = headings.section(text)
         if (
             part
             and (coming := labels.item(self.following(index)))
@@ -223,28 +157,13 @@ class Finder:
         if found is None:
             return None
         number = labels.order(found.label)
-        if not _next(self.last, number, 12 if line.fresh == 0 else 40):
-            if not self._begins_anew(index, number):
+        if not numbering.follows(self.last, number, 12 if line.fresh == 0 else 40):
+            if not numbering.begins_anew(self.lines, index, number, self.last):
                 return None
             if self.chapter.isdigit() and number < self.last:
                 self.chapter = str(int(self.chapter) + 1)  # its head was lost with the running heads
         self.last = number
         return Mark("answer_key", found.label, found.rest, 2)
-
-    def _begins_anew(self, index: int, number: tuple[int, ...]) -> bool:
-        """Whether a number that falls back opens the answers of another chapter, rather than a list in an answer."""
-        if len(number) != 1 or len(self.last) != 1 or number[0] > 12:
-            return False
-        coming = []
-        for place in range(index + 1, min(index + 60, len(self.lines))):
-            text = labels.bare(self.lines[place].text)
-            if labels.chapter(text):
-                break
-            if (found := labels.item(text)) and len(labels.order(found.label)) == 1:
-                coming.append(labels.order(found.label)[0])
-        rises = all(a < b for a, b in zip([number[0], *coming][:3], coming[:3], strict=False))
-        resumes = any(self.last[0] < later <= self.last[0] + 4 for later in coming[:6])
-        return rises and not resumes and bool(coming or number == (1,))
 
     def _labelled(self, index: int, text: str, line: Line) -> Mark | None:
         expected = bool(self.open) and not self.answered
@@ -278,12 +197,12 @@ class Finder:
 
     def _item(self, index: int, text: str, line: Line) -> Mark | None:
         found = labels.item(text)
-        part = labels.section(text)
+        part = headings.section(text)
         number = labels.order(found.label) if found else ()
         goes_on = (
             self.region == "exercises"
             and number[:-1] == self.last[:-1]
-            and _next(self.last, number, 1)
+            and numbering.follows(self.last, number, 1)
             and bool(self.last)
         )
         if part and line.fresh and not goes_on:
@@ -295,7 +214,7 @@ class Finder:
             return None
         if self.region == "exercises":
             known = self.last or (self.last_exercise if len(self.last_exercise) == len(number) else ())
-            if _next(known, number, 30 if line.fresh else 2) or (not self.last and number == (1,)):
+            if numbering.follows(known, number, 30 if line.fresh else 2) or (not self.last and number == (1,)):
                 self.open, self.answered = "exercise", False
                 self.last = self.last_exercise = number
                 return Mark("exercise", found.label, found.rest, 2)
@@ -329,7 +248,7 @@ class Finder:
             not (line.alone or (line.fresh == 2 and long))
             or not coming
             or self.region in ("front_matter", "index", "bibliography")
-            or not labels.title(text)
+            or not headings.title(text)
         ):
             return None
         if self.open == "example" and not _leads_on(coming):
@@ -345,23 +264,12 @@ class Finder:
             labels.item(coming) or labels.option(coming) or len(coming.split()) < 12
         ):
             return None if self.region == "answer_key" or not labels.item(coming) else Mark("heading", "", text, 2)
-        if self.region == "exercises" and self._numbers_go_on(index):
+        if self.region == "exercises" and numbering.goes_on(self.lines, index, self.last):
             return None  # the head of a table, in an exercise
         opened = self.open, self.answered
         mark = self._enter("body", Mark("heading", "", text, 3))
         self.open, self.answered = opened if opened[0] == "example" else ("", False)
         return mark
-
-    def _numbers_go_on(self, index: int) -> bool:
-        """Whether the next number of the exercises comes soon, before another section."""
-        for place in range(index + 1, min(index + 25, len(self.lines))):
-            text = labels.bare(self.lines[place].text)
-            found = labels.item(text)
-            if found and self.last and _next(self.last, labels.order(found.label), 2):
-                return True
-            if labels.chapter(text) or labels.section(text):
-                return False
-        return False
 
     def _just_opened(self) -> bool:
         """Whether an example or a question has hardly begun: what looks like a heading is its title or its text."""
@@ -377,16 +285,5 @@ def _letters(text: str) -> str:
 def _leads_on(text: str) -> bool:
     """Whether a line can stand below a heading: prose, or the label of something."""
     return bool(
-        len(text) > 50 and text[:1].isupper() or labels.example(text) or labels.section(text) or text.startswith("•")
+        len(text) > 50 and text[:1].isupper() or labels.example(text) or headings.section(text) or text.startswith("•")
     )
-
-
-def _next(last: tuple[int, ...], number: tuple[int, ...], gap: int) -> bool:
-    """Whether `number` can follow `last` in a numbered sequence with gaps of at most `gap`."""
-    if not last:
-        return True
-    if len(last) != len(number):
-        return False
-    if number[:-1] == last[:-1]:
-        return last[-1] < number[-1] <= last[-1] + gap
-    return number > last and number[-1] <= gap and all(b - a <= 1 for a, b in zip(last[:-1], number[:-1], strict=True))

@@ -16,7 +16,8 @@ _ROMAN = re.compile(r"[ivxlc]+", re.IGNORECASE)
 # Words that books repeat at the edge of a page and that are text all the same.
 _KEEP = re.compile(
     r"\W*(?:check your (?:learning|understanding|progress)|solutions?|answers?|strategy|discussion|examples?|"
-    r"exercises?|problems?|questions?|try it|guided practice|true or false|proof|hint|significance)\b(?!.*[|•·])",
+    r"exercises?|problems?|questions?|figure|table|try it|guided practice|true or false|proof|hint|"
+    r"significance)\b(?!.*[|•·])",
     re.IGNORECASE,
 )
 
@@ -26,32 +27,62 @@ Pages = Sequence[tuple[float, Sequence[Line]]]
 def furniture(pages: Pages) -> list[set[int]]:
     """For each page, given as height and lines, the positions of the lines that are running heads or feet.
 
-    A line is one when it stands in the outer 14 % and the same text, digits aside, stands at the same
-    height on three pages or more, which also finds heads that differ between left and right pages. A number
-    alone at the outermost line is a page number. At a height where heads were found, a page's first line
-    is one too if it stands clear of the text: sections of a few pages change the head's words.
+    A line is one when it stands in the outer 14 %, the same text, digits aside, stands at the same height on
+    three pages or more, and on most of them a gap parts it from the text; so heads that differ between left
+    and right pages are found too. A number alone in the outermost row is a page number. At a height where heads
+    were found, a page's first line is one too if it stands clear: a section of few pages changes the head's words.
     """
     seen: dict[str, list[tuple[float, int]]] = {}
     for number, (height, lines) in enumerate(pages):
         for line in lines:
-            if _outer(line, height):
+            if _outer(line, height) and not _KEEP.match(line.text):
                 seen.setdefault(_key(line.text), []).append((line.y, number))
+    repeated = [{i for i, line in enumerate(lines) if _often(line, height, seen)} for height, lines in pages]
+    clear: dict[tuple[str, int], list[bool]] = {}
+    for (_, lines), candidates in zip(pages, repeated, strict=True):
+        for i in candidates:
+            clear.setdefault(_place(lines[i]), []).append(_stands_clear(i, lines, candidates))
     found: list[set[int]] = []
     rows: Counter[int] = Counter()
-    for height, lines in pages:
-        drop = set()
-        for i, line in enumerate(lines):
-            if not _outer(line, height):
-                continue
-            places = seen[_key(line.text)]
-            often = len({n for y, n in places if abs(y - line.y) <= _NEAR}) >= _PAGES
-            if (often and not _KEEP.match(line.text)) or (_number(line.text) and _outermost(line, lines)):
-                drop.add(i)
+    for (height, lines), candidates in zip(pages, repeated, strict=True):
+        drop = {i for i in candidates if 2 * sum(clear[_place(lines[i])]) >= len(clear[_place(lines[i])])}
+        drop |= {
+            i for i, line in enumerate(lines) if _number(line.text) and _outer(line, height) and _last(line, lines)
+        }
         rows.update({round(lines[i].y) for i in drop})
         found.append(drop)
     for (height, lines), drop in zip(pages, found, strict=True):
         drop |= _changing(height, lines, drop, rows)
     return found
+
+
+def _often(line: Line, height: float, seen: dict[str, list[tuple[float, int]]]) -> bool:
+    if not _outer(line, height):
+        return False
+    return len({page for y, page in seen.get(_key(line.text), []) if abs(y - line.y) <= _NEAR}) >= _PAGES
+
+
+def _place(line: Line) -> tuple[str, int]:
+    return _key(line.text), round(line.y / (3 * _NEAR))
+
+
+def _stands_clear(i: int, lines: Sequence[Line], candidates: set[int]) -> bool:
+    """Whether more than a line's distance parts the line, and those repeated with it, from the page's text."""
+    rows = sorted((line.y, j in candidates) for j, line in enumerate(lines) if not line.aside)
+    steps = sorted(b[0] - a[0] for a, b in zip(rows, rows[1:], strict=False) if b[0] - a[0] > _NEAR)
+    usual = steps[len(steps) // 2] if len(steps) > 3 else 1.35 * lines[i].size
+    upper = lines[i].y > (rows[0][0] + rows[-1][0]) / 2
+    inward = [
+        row for row in (reversed(rows) if upper else rows) if (row[0] <= lines[i].y) == upper or row[0] == lines[i].y
+    ]
+    edge = lines[i].y
+    for y, repeated in inward:
+        if abs(y - edge) > max(_NEAR, 1.15 * usual):
+            return True
+        if not repeated and abs(y - edge) > _NEAR:
+            return False
+        edge = y
+    return True
 
 
 def _changing(height: float, lines: Sequence[Line], drop: set[int], rows: Counter[int]) -> set[int]:
@@ -70,12 +101,10 @@ def _outer(line: Line, height: float) -> bool:
     return not line.aside and (line.y > height * (1 - _ZONE) or line.y < height * _ZONE)
 
 
-def _outermost(line: Line, lines: Sequence[Line]) -> bool:
-    others = [other.y for other in lines if other is not line and not other.aside]
-    if not others:
-        return True
-    # Two lines may share the outermost row: a head and the number beside it.
-    return line.y >= max(others) - _NEAR or line.y <= min(others) + _NEAR
+def _last(line: Line, lines: Sequence[Line]) -> bool:
+    """Whether the line is in the page's first or last row, which a head and a number may share."""
+    heights = [other.y for other in lines if not other.aside]
+    return line.y >= max(heights) - _NEAR or line.y <= min(heights) + _NEAR
 
 
 def _key(text: str) -> str:

@@ -19,7 +19,7 @@ class PageText(Protocol):
 
 @dataclass(frozen=True)
 class Line:
-    """A line, its page, and how surely something new begins: 2 after a blank line, 1 after a full stop, 0 not at all."""
+    """A line, its page, and how surely something new begins: 2 after a blank line, 1 after a full stop, else 0."""
 
     text: str
     page: int

@@ -20,30 +20,18 @@ MAX_FILES = 20_000
 
 _LOCKS = "META-INF/encryption.xml"
 _BLOCKS = frozenset(
-    [
-        "p",
-        "div",
-        "tr",
-        "section",
-        "article",
-        "table",
-        "ul",
-        "ol",
-        "dl",
-        "dt",
-        "dd",
-        "blockquote",
-        "figure",
-        "figcaption",
-        "header",
-        "footer",
-        "main",
-        "aside",
-        "hr",
-    ]
+    re.findall(
+        r"\w+",
+        "p div tr section article table ul ol dl dt dd blockquote figure figcaption header footer main aside hr",
+    )
 )
 _HEADS = {f"h{n}": "#" * n for n in range(1, 7)}
-_HIDDEN = frozenset(["script", "style", "head", "nav", "template", "noscript", "svg", "annotation"])
+_HIDDEN = frozenset(
+    re.findall(
+        r"\w+",
+        "script style head nav template noscript svg annotation",
+    )
+)
 _SCRIPTS = {"sup": "^{", "sub": "_{"}
 
 

@@ -57,7 +57,7 @@ def pairs(text: str, answer_key: str = "") -> list[RulePair]:
 
 
 def damaged(pair: RulePair) -> str | None:
-    """Say why a pair is no use as it was read, for instance `broken_mathematics`; None when nothing is wrong with it."""
+    """Say why a pair is no use as it was read, for instance `broken_mathematics`; None when nothing is wrong."""
     return damage(pair.question, pair.answer)
 
 

@@ -28,61 +28,12 @@ _HEAD = re.compile(r"[^\W\d_]+")
 _PARAGRAPH = "\n\n"
 # First parts of words that are written in one: "some-thing" at a line's end is no compound.
 _CLOSED = frozenset(
-    [
-        "some",
-        "any",
-        "every",
-        "with",
-        "how",
-        "when",
-        "what",
-        "where",
-        "who",
-        "there",
-        "here",
-        "under",
-        "over",
-        "out",
-        "up",
-        "down",
-        "in",
-        "on",
-        "for",
-        "through",
-        "back",
-        "hand",
-        "mean",
-        "off",
-        "inter",
-        "super",
-        "trans",
-        "sub",
-        "non",
-        "pre",
-        "re",
-        "un",
-        "dis",
-        "mis",
-        "be",
-        "to",
-        "other",
-        "never",
-        "noth",
-        "any",
-        "rain",
-        "sun",
-        "day",
-        "fore",
-        "after",
-        "before",
-        "photo",
-        "electro",
-        "thermo",
-        "micro",
-        "macro",
-        "semi",
-        "auto",
-    ]
+    re.findall(
+        r"\w+",
+        "some any every with how when what where who there here under over out up down in on for through back "
+        "hand mean off inter super trans sub non pre re un dis mis be to other never noth any rain sun day fore "
+        "after before photo electro thermo micro macro semi auto",
+    )
 )
 
 

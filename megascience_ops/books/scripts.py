@@ -12,6 +12,7 @@ SMALL = 0.86  # of the size: what is smaller may be a script
 # Typeset formulas leave a thin space round their punctuation.
 _POINT = re.compile(r"(?<=\d) \. ?(?=\d)")
 _STOP = re.compile(r"(?<=[^\W_]|[}\])%°]) ((?:[.,;:](?=\s|$))|\))")
+_DIGITS = frozenset("0123456789")
 _PRIMES = frozenset("′″‴'*†‡°∘")
 _OPERATORS = frozenset("=+−×·±<>≤≥≈")
 _ACCENTS = {"¯": "\u0304", "ˉ": "\u0304", "ˆ": "\u0302", "^": "\u0302", "˜": "\u0303", "´": "\u0301", "`": "\u0300"}
@@ -37,20 +38,22 @@ def _text(run: list[Glyph], base_y: float, size: float) -> str:
     out: list[str] = []
     i = 0
     while i < len(run):
-        level = _level(run[i], base_y, size)
+        glyph = run[i]
+        plain = glyph.y == base_y and glyph.text not in _DIGITS  # most are: worth a test of their own
+        level = 0 if plain else _level(glyph, base_y, size)
         if not level:
-            out.append(run[i].text)
+            out.append(glyph.text)
             i += 1
             continue
         j = _end(run, i, level, base_y, size)
-        inner = _script(run[i:j]) if j - i < len(run) else "".join(glyph.text for glyph in run)
+        inner = _script(run[i:j], base_y, size)
         other = _end(run, j, -level, base_y, size)
         if (
             other > j
             and (not out or out[-1] in _OPERATORS or out[-1] in " (/-")
             and _over(run[i:j], run[j:other], base_y, size)
         ):
-            halves = inner, _script(run[j:other])
+            halves = inner, _script(run[j:other], base_y, size)
             out.append("({})/({})".format(*(halves if level > 0 else halves[::-1])))
             i = other
             continue
@@ -64,8 +67,10 @@ def _text(run: list[Glyph], base_y: float, size: float) -> str:
     return "".join(out)
 
 
-def _script(run: list[Glyph]) -> str:
+def _script(run: list[Glyph], base_y: float, size: float) -> str:
     largest = _largest(run)
+    if abs(largest.y - base_y) < 0.01 * size:  # told by its shape alone, which it keeps
+        return "".join(glyph.text for glyph in run)
     return _text(run, largest.y, largest.size).strip()
 
 
@@ -96,7 +101,7 @@ def _level(glyph: Glyph, base_y: float, size: float) -> int:
         return 0
     shift = (glyph.y - base_y) / size
     if -0.06 <= shift <= 0.12:
-        if glyph.text in "0123456789" and glyph.high - glyph.low < 0.58 * glyph.size:
+        if glyph.text in _DIGITS and glyph.high - glyph.low < 0.58 * glyph.size:
             # Fonts with drawn superscripts keep size and baseline; only the shape gives them away.
             if glyph.low - glyph.y > 0.24 * glyph.size:
                 return 1

@@ -13,23 +13,33 @@ _SPLIT_NUMBER = re.compile(
 # `v (2)/(0)`: a square over an index, read as a fraction; nobody prints the fractions 2/0, 2/1 or 2/i after a letter.
 _STACK = re.compile(r"(?<![A-Za-z])([A-Za-zµω]) \(([2-4])\)/\((0|1|[ifxyzn]|0[xyz])\)")
 _TAG = re.compile(
-    r"^(?:integrated concepts?|professional applications?|unreasonable results?|challenge(?: problems?)?|critical thinking)"
-    r"[:.]?\s+(?=[A-Z(])", re.I)  # fmt: skip
+    r"^(?:integrated concepts?|professional applications?|unreasonable results?|challenge(?: problems?)?"
+    r"|critical thinking)[:.]?\s+(?=[A-Z(])",
+    re.I,
+)
+_POINTER = re.compile(
+    r"\s{0,3}\((?:see|as (?:seen|shown) in|refer to)\s+"
+    r"(?:Figure|Fig\.|Table|Section|Chapter|Appendix|Example|Equation|Eq\.)[^()]*(?:\([a-z\d]\)[^()]*)?\)",
+    re.I,
+)
 _GARBAGE = re.compile(r"[\ufffd\ue000-\uf8ff\x00-\x08\x0b\x0e-\x1f]|[®¬Í](?=\s|$)|size \d+\{|rSub|rSup")
-# A script that holds a bracket's half, a script of a script of a script, a root or a sign with nothing after it.
 _BROKEN = re.compile(
-    r"[_^]\{[^{}]*[_^]\{[^{}]*[_^]\{|[_^]\{[)(\]]\s*\}|^\s*[√±=]+\s*$|\n\s*[_^]\{|\b[A-Za-z] \([2-9]\)/\(\w{1,2}\)|_\{\w+ [mskN]\}|\^\{[^{}]*[A-Za-z]{4,}[^{}]*\}|(?:\b[a-zA-Z] \d(?=\s|$)[^\n]{0,12}){4}",
+    r"[_^]\{[^{}]*[_^]\{[^{}]*[_^]\{"  # a script of a script of a script
+    r"|[_^]\{[)(\]]\s*\}"  # half a bracket
+    r"|^\s*[√±=]+\s*$|\n\s*[_^]\{"  # a root or a sign alone, a script with nothing before it
+    r"|\b[A-Za-z] \([2-9]\)/\(\w{1,2}\)"  # an exponent over an index, read as a fraction
+    r"|_\{\w+ [mskN]\}|\^\{[^{}]{0,60}[A-Za-z]{4}[^{}]{0,60}\}"  # the halves of a fraction, read as scripts
+    r"|(?:\b[a-zA-Z] \d(?=\s|$)[^\n]{0,12}){4}",  # p 2 = m 2 v 2: exponents that came down
     re.M,
 )
 _DANGLING = re.compile(
-    r"(?:=|≈|:|,|\b(?:gives|yields|is|are|was|be|the|of|and|where|by|to|for|that|with|from|than))\s*$|(?:^|(?<!part)(?<!parts)(?<!and)\s)\(?[a-h]\)\s*(?:$|\(?[a-h]\))|\([a-h] \("
-)
-_POINTER = re.compile(
-    r"\s*\((?:see|as (?:seen|shown) in|refer to)\s+(?:Figure|Fig\.|Table|Section|Chapter|Appendix|Example|Equation|Eq\.)[^()]*(?:\([a-z\d]\)[^()]*)?\)",
-    re.I,
+    r"(?:=|≈|:|,|\b(?:gives|yields|is|are|was|be|the|of|and|where|by|to|for|that|with|from|than))\s*$"
+    r"|(?:^|(?<!part)(?<!parts)(?<!and)\s)\(?[a-h]\)\s*(?:$|\(?[a-h]\))|\([a-h] \("
 )
 _NO_ANSWER = re.compile(
-    r"(?:answers?|solutions?|discussion)\W*$|(?:student |sample |individual )?(?:answers?|results?|responses?) (?:will|may|can)? ?var(?:y|ies)\b|see (?:the )?(?:figure|graph|text)\W*$",
+    r"(?:answers?|solutions?|discussion)\W*$"
+    r"|(?:student |sample |individual )?(?:answers?|results?|responses?) (?:will|may|can)? ?var(?:y|ies)\b"
+    r"|see (?:the )?(?:figure|graph|text)\W*$",
     re.I,
 )
 
@@ -76,13 +86,13 @@ def damage(question: str, answer: str | None) -> str | None:
 def _tidy(text: str) -> str:
     text = _SPLIT_NUMBER.sub(r"\1.\2", _FRACTION.sub(r"/(\1)", text.strip()))
     text = _STACK.sub(r"\1_{\3}^{\2}", text)
-    text = re.sub(r"(?:\s+|^)[“\"]\)(?=\s|$)|\*{2,}", "", text)
+    text = re.sub(r"(?:\s{1,3}|^)[“\"]\)(?=\s|$)|\*{2,}", "", text)
     return "\n\n".join(part for part in text.split("\n\n") if re.search(r"\w", part)).strip()
 
 
 def options_of(question: str) -> dict[str, str]:
     """Give the options of a multiple-choice question by letter; empty when it has none."""
-    marks = list(re.finditer(r"(?:^|\n|\s)\(?([A-Ha-h])[.)]\s+(?=\S)", question))
+    marks = list(re.finditer(r"(?:^|\n|\s)\(?([A-Ha-h])[.)]\s+(?=\S)", question))[:80]
     best: list[re.Match[str]] = []
     for start, mark in enumerate(marks):
         if mark.group(1).upper() != "A":

@@ -5,46 +5,21 @@ from __future__ import annotations
 import re
 
 from megascience_ops.books.wording import options_of
+from megascience_ops.engines.rules.references import REFERENCES
 
 _CUES = re.compile(
-    r"\b(?:because|since|therefore|thus|hence|so that|so the|so we|consequently|as a result|it follows|follows that|implies|which means"
-    r"|this means|we (?:find|get|have|obtain|see|need|use|know|can)|substitut\w+|rearrang\w+|solving|solve for|applying|using"
-    r"|first|second(?:ly)?,|then|next|finally|given that|due to|in order to|must|the reason|if .{3,60} then|yields?|gives)\b",
+    r"\b(?:because|since|therefore|thus|hence|so that|so the|so we|consequently|as a result|it follows|follows that"
+    r"|implies|which means|this means|we (?:find|get|have|obtain|see|need|use|know|can)|substitut\w+|rearrang\w+"
+    r"|solving|solve for|applying|using|first|second(?:ly)?,|then|next|finally|given that|due to|in order to|must|the reason"
+    r"|if .{3,60} then|yields?|gives)\b",
     re.I,
 )
 _EQUALS = re.compile(r"(?<![<>!=])=(?!=)|≈|⇒|\\implies|\\approx")
 _ARROW = re.compile(r"(?:→|⟶|⇌|\\rightarrow|\\to\b|->)")
-_CHEMICAL = re.compile(r"[A-Z][a-z]?(?:_\{?\d+\}?|\d)?[A-Za-z\d_{}()+^\s−-]*(?:→|⟶|⇌|\\rightarrow|->)\s*\d*\s*[A-Z]")
+_CHEMICAL = re.compile(
+    r"[A-Z][a-z]?(?:_\{?\d+\}?|\d)?[A-Za-z\d_{}()+^\s−-]{0,120}(?:→|⟶|⇌|\\rightarrow|->)\s*\d*\s*[A-Z]"
+)
 
-_NUMBER = r"\(?\d{1,3}(?:[.\-–]\d{1,3})*[a-z]?\)?"
-_REFERENCES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("figure", re.compile(rf"\b(?:Figures?|Figs?\.?|Photo|Graph|Diagram|Plate|Scheme|Panel)\s+{_NUMBER}(?![\w°])|\[link\]|!\[", re.I)),
-    ("table", re.compile(rf"\bTables?\s+{_NUMBER}(?!\w)|\btable (?:below|above)\b", re.I)),
-    ("equation", re.compile(r"\b(?:Equations?|Eqs?\.?|Formulas?)\s+(?:\(\d{1,3}(?:[.\-]\d{1,3})*\)|\d{1,3}[.\-]\d{1,3}|\d{1,3}(?=\s*(?:[.,;:)]|$|and\b|to\b|for\b|in\b)))", re.I)),
-    ("place_in_book", re.compile(
-        rf"\b(?:Sections?|Chapters?|Examples?|Exercises?|Problems?|Guided Practice|Practice|Questions?|Theorems?|Lemmas?|Propositions?|Corollar(?:y|ies)"
-        rf"|Definitions?|Appendix|Activity|Checkpoint|Rules?|Part [IVX]+,)\s+(?:{_NUMBER}|[A-Z]\.\d+)(?!\w)|\bAppendix [A-Z]\b", re.I)),
-    ("page", re.compile(r"\b(?:on|see|at) (?:pages?|pp?\.) ?\d+", re.I)),
-    ("earlier_item", re.compile(
-        r"\b(?:previous|preceding|earlier|prior|above|foregoing) (?:\w+ )?(?:problems?|exercises?|examples?|questions?|sections?|chapters?|scenario|activity|subsection|equations?)\b"
-        r"|\b(?:last|next|following) (?:problem|exercise|example|section|chapter)\b|\bthe two (?:previous|preceding)\b"
-        r"|\b(?:problems?|exercises?|examples?|questions?) (?:above|prior|earlier|two problems)\b"
-        r"|\btwo (?:problems|exercises) (?:prior|ago|earlier)\b|\bchapter(?:’s|'s)? (?:introduction|opening|opener)\b"
-        r"|\b(?:discussed|mentioned|described|derived|given|listed|presented|seen|introduced|defined|calculated|computed|found|obtained) (?:earlier|previously|above|in (?:the|this) (?:text|chapter|section|book|module))\b"
-        r"|\b(?:in|from|of) (?:the|this) (?:text|chapter|section|module|book|textbook|reading)\b(?! of)", re.I)),
-    ("picture", re.compile(
-        r"\b(?:the|this|these|following|accompanying|adjacent|attached) (?:\w+ )?(?:figure|drawing|diagram|histogram|scatter ?plot|illustration|picture|photo(?:graph)?|sketch|circuit diagram|flow ?chart|box plots?|bar chart|pie chart|map)s? "
-        r"(?:below|above|shown|shows?|here|at (?:the )?(?:left|right)|to the (?:left|right)|on the (?:left|right)|provided|given|displays?|illustrates?|represents?|depict)"
-        r"|\bfollowing (?:\w+ )?(?:figure|drawing|diagram|histogram|scatter ?plot|graph|illustration|picture|photo(?:graph)?|sketch|plot|box plots?|bar chart|map)s?\b"
-        r"|\b(?:graph|plot|table|figure|curve|spectrum|structure)s? (?:shown|below|above|here|at right|at left)\b"
-        r"|\bin the (?:figure|diagram|drawing|picture|photo(?:graph)?|histogram|illustration|sketch)\b|\bsee (?:the )?(?:figure|diagram|graph|table|plot)\b"
-        r"|\b(?:as|are|is) (?:shown|pictured|depicted|illustrated|drawn|displayed|sketched) (?:below|above|here|at (?:left|right)|to the (?:left|right))"
-        r"|\bas (?:shown|pictured|depicted|illustrated)(?=[.,;]|\s*$)|\b(?:shown|pictured|given|listed) (?:below|above)\b|\bthe (?:graph|plot)s? (?:of [^.?]{1,40} )?is (?:shown|given)\b", re.I)),
-    ("chained", re.compile(
-        r"\A(?:Now,? (?:suppose|consider|calculate|find|assume|repeat|imagine)|Repeat\b|Again,|Continuing\b|Suppose instead|Refer(?:ring)? (?:back )?to|For the (?:same|situation|problem|above|previous)"
-        r"|What if (?:there (?:was|were|is)|you|we|the) (?:\w+ )?(?:also|instead|now)|Using (?:the|your) (?:results?|answers?) (?:from|of|to|in)|Redo\b|Do the same|With the same)\b"
-        r"|\b(?:another|the same) \w+ (?:as|from) (?:in |the )?(?:last|previous|preceding)\b|\b(?:your|the) (?:answer|result)s? (?:from|to|of|in) (?:exercise|problem|question|example)", re.I)),
-)  # fmt: skip
 _PARTS = re.compile(r"(?:^|\s)\(?(?:[b-h]|ii|iii)\)(?=\s|\()")
 
 
@@ -65,7 +40,7 @@ def external_reference(question: str, answer: str) -> str | None:
 
     A reference counts in the question and, for numbered things and pictures, in the answer.
     """
-    for name, pattern in _REFERENCES:
+    for name, pattern in REFERENCES:
         if pattern.search(question):
             return name
         if name not in ("chained", "earlier_item") and pattern.search(answer):
@@ -116,7 +91,7 @@ def _last_value(text: str) -> str | None:
     """Read the value with which the last line ends; only where nothing follows it."""
     last = text.split("\n")[-1].strip()
     found = re.search(
-        r"(?:=|≈|\bis|\bare|\bequals|\bis about|\bis approximately)\s+((?:about |approximately )?[^=≈]{1,40}?)\s*[.]?\s*$",
+        r"(?:=|≈|\b(?:is|are|equals|is about|is approximately))\s+((?:about |approximately )?[^=≈]{1,40}?)\s*[.]?\s*$",
         last,
     )
     if not found:

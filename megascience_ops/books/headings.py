@@ -1,0 +1,115 @@
+"""Headings as books print them: chapters, sections, exercises, answer keys, the parts before and after the text."""
+
+import re
+
+from megascience_ops.books.labels import NUMBER, Mark
+
+_RUNNING = re.compile(
+    r"(?:thus|therefore|hence|where|and|so|then|or|if|now|because|since|this|these|that|it|we|let|note|given|using|finally|first"
+    r"|substitut\w*|solving|rearranging|entering|from|for example|similarly|also|but|as|with|is|are|which|when)\b",
+    re.I,
+)
+
+
+_END = re.compile(r"[.!?:;,]\s*$")
+_CHAPTER = re.compile(r"(?:chapter|unit|part|lecture|module)\s+(\d{1,3}|[IVXL]{1,6}|[A-Z])\b[.:\s—–-]*(.{0,90})$", re.I)
+_APPENDIX = re.compile(r"appendix(?:\s+([A-Z]|\d{1,2}))?\b[.:\s—–-]*(.{0,90})$", re.I)
+_SECTION = re.compile(r"(?:§\s*|section\s+)?(\d{1,2}(?:\.\d{1,2}){1,3})\.?\s+(\S.{1,90})$", re.I)
+_PRACTICE = re.compile(r"check your (?:understanding|learning)|self-check|practice", re.I)
+_EXERCISE_WORDS = frozenset(
+    re.findall(
+        r"\S+",
+        "exercise exercises problem problems question questions review practice conceptual concept critical "
+        "thinking self check self-check additional further chapter section end of end-of-chapter homework "
+        "discussion and & for quiz test multiple choice multiple-choice true false true/false or fill in the "
+        "blank blanks fill-in-the-blank short answer matching study challenge your understanding ",
+    )
+)
+_EXERCISE_NOUNS = re.compile(
+    r"exercises?$|problems?$|questions?$|quiz|choice|true|blanks?|practice|review questions", re.I
+)
+_KEY_WORDS = frozenset(
+    re.findall(
+        r"\S+",
+        "answer answers key keys solution solutions to the for of all selected odd even odd-numbered even- "
+        "numbered numbered exercise exercises problem problems question questions chapter section review "
+        "appendix and & hints practice end check your understanding self-check quiz a b c d e f ",
+    )
+)
+_KEY_NOUNS = re.compile(r"\banswers\b|\bsolutions\b|\banswer keys?\b", re.I)
+_REGIONS = {
+    "front_matter": re.compile(
+        r"(?:brief |table of |detailed )?contents|preface|foreword|acknowledge?ments?|copyright(?: page)?"
+        r"|about the authors?",
+        re.I,
+    ),
+    "bibliography": re.compile(
+        r"references|bibliography|works cited|further reading|suggested reading|notes and references", re.I
+    ),
+    "index": re.compile(r"(?:subject |author |alphabetical )?index(?: of terms)?", re.I),
+    "glossary": re.compile(r"glossary|key terms|key equations|list of symbols", re.I),
+    "summary": re.compile(
+        r"(?:chapter |section )?(?:summary|review|recap)|key concepts(?: and summary)?|key (?:points|ideas|takeaways)",
+        re.I,
+    ),
+}
+
+
+def region_of(text: str) -> str | None:
+    """Say which part of a book a heading opens: exercises, answer_key, index, ...; None for any other line."""
+    head = re.sub(rf"^(?:{NUMBER}\.?\s+)", "", text.strip()).strip(" .:")
+    if not head or len(head) > 70:
+        return None
+    for region, pattern in _REGIONS.items():
+        if pattern.fullmatch(head):
+            return region
+    words = [word for word in re.split(r"[\s,:]+", head.lower()) if word and not re.fullmatch(NUMBER, word)]
+    if len(words) > 8:
+        return None
+    if _KEY_NOUNS.search(head) and all(word in _KEY_WORDS for word in words):
+        return "answer_key"
+    if words and _EXERCISE_NOUNS.search(" ".join(words)) and all(word in _EXERCISE_WORDS for word in words):
+        plural = words[-1].endswith("s") or len(words) > 1 or words[0] == "quiz"
+        return "exercises" if plural and not _PRACTICE.fullmatch(" ".join(words)) else None
+    return None
+
+
+def chapter(text: str) -> Mark | None:
+    """Read `Chapter 3 Title`, `Appendix B`."""
+    if len(text) > 110 or re.search(r"\.{3,}|(?:\. ){3,}", text) or text.rstrip().endswith((".", ",", ";")):
+        return None
+    if found := _CHAPTER.match(text):
+        rest = found.group(2)
+        if rest and not re.match(r"[^a-z]", rest):
+            return None
+        return Mark("chapter", found.group(1), rest, 5)
+    if (found := _APPENDIX.match(text)) and (found.group(1) or not found.group(2)):
+        return Mark("chapter", f"Appendix {found.group(1) or ''}".strip(), found.group(2), 5)
+    return None
+
+
+def section(text: str) -> Mark | None:
+    """Read `2.3 Title`: a short line that is no sentence."""
+    found = _SECTION.match(text)
+    if not found:
+        return None
+    title = found.group(2)
+    if _END.search(title) or len(title.split()) > 12 or not re.match(r"[A-Z“\"(]", title) or "=" in title:
+        return None
+    if not re.search(r"[A-Za-z]{3}", title) or re.search(r"\s\d{1,4}$", title):
+        return None
+    return Mark("section", found.group(1), title, 4)
+
+
+def title(text: str) -> bool:
+    """Say whether a paragraph of one line looks like an unnumbered heading."""
+    words = text.split()
+    if not 1 <= len(words) <= 10 or _END.search(text) or len(text) > 80:
+        return False
+    if (
+        not re.match(r"[A-Z“\"]", text)
+        or _RUNNING.match(text)
+        or re.search(r"[=<>≈→∑∫√+×|\\]|\d\s*$|\^\{|_\{|\b[A-Za-z]\(", text)
+    ):
+        return False
+    return bool(re.search(r"[A-Za-z]{4}", text)) and sum(len(word) for word in words if word.isalpha()) * 2 >= len(text)

@@ -1,0 +1,131 @@
+"""Computing shards: every row decided once, many of them in flight, what was asked and answered kept."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from megascience_ops.asking import Asker, Kept
+from megascience_ops.batch import Batch
+from megascience_ops.completions import Slot
+from megascience_ops.config import AskingConfig, StageConfig
+from megascience_ops.errors import AnswerError, ContractError
+from megascience_ops.progress import RowProgress
+from megascience_ops.prompts import Prompt
+from megascience_ops.receipts import Effort, PartFacts
+from megascience_ops.rows import Row
+from megascience_ops.shards import Decided, Shard, Shards
+from megascience_ops.stage import Aside, Ask, DatasetStage, Outcome
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+OPEN_SHARDS = 2  # the next shard fills up while the last rows of one are being answered
+
+RunRow = Callable[[Row, Ask], Awaitable[Outcome]]
+
+
+class Computation:
+    """The shards of one stage, computed with at most `config.rows_in_flight` rows under way over all of them."""
+
+    def __init__(self, batch: Batch, config: StageConfig, shards: Shards) -> None:
+        self._batch, self._config, self._shards = batch, config, shards
+        self._in_flight = asyncio.Semaphore(config.rows_in_flight)
+        self._open = asyncio.Semaphore(OPEN_SHARDS)
+
+    async def compute(self, todo: Sequence[Shard]) -> None:
+        """Compute and commit these shards. Raises the first error; what was answered by then is kept."""
+        run_row = await self._run_row()
+        total = sum(shard.rows_in for shard in todo)
+        with RowProgress(self._batch.stage.name, total) as progress, _first_error():
+            async with asyncio.TaskGroup() as group:
+                for shard in todo:
+                    group.create_task(self._compute_shard(shard, run_row, progress))
+
+    async def _run_row(self) -> RunRow:
+        """Both kinds of stage in one shape."""
+        stage, config = self._batch.stage, self._config
+        if isinstance(stage, DatasetStage):
+            decide = await stage.look(self._batch, config)
+            return lambda row, ask: decide(row)
+        return lambda row, ask: stage.run(row, ask, config)
+
+    async def _compute_shard(self, shard: Shard, run_row: RunRow, progress: RowProgress) -> None:
+        async with self._open:
+            started = time.monotonic()
+            asker = self._asker(shard)
+            try:
+                decided = await self._decide(shard, run_row, asker, progress)
+            finally:
+                if asker:
+                    asker.kept.flush()
+            effort = Effort(
+                seconds=round(time.monotonic() - started, 3),
+                peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                usage=asker.usage if asker else {},
+            )
+            _log(self._batch.stage.name, self._shards.commit(shard, decided, effort), effort.seconds)
+
+    async def _decide(self, shard: Shard, run_row: RunRow, asker: Asker | None, progress: RowProgress) -> list[Decided]:
+        decided: list[Decided] = []
+
+        async def decide(row: Row) -> None:
+            try:
+                decided.append(await _decided(row, run_row, asker.for_row(row.id) if asker else _nobody))
+            except Exception as error:
+                error.add_note(f"{self._batch.stage.name} was at row {row.id}")
+                raise
+            finally:
+                self._in_flight.release()
+            progress.row_done()
+
+        async with asyncio.TaskGroup() as group:
+            for row in shard.rows(self._batch):
+                await self._in_flight.acquire()
+                group.create_task(decide(row))
+        return decided
+
+    def _asker(self, shard: Shard) -> Asker | None:
+        """Who asks for the rows of a shard, where the stage asks at all."""
+        batch, config = self._batch, self._config
+        if batch.engine is None or not isinstance(config, AskingConfig):
+            return None
+        return Asker(batch.engine, Kept(batch.store, batch.folder(), shard.part), config)
+
+
+async def _decided(row: Row, run_row: RunRow, ask: Ask) -> Decided:
+    try:
+        outcome = await run_row(row, ask)
+    except AnswerError as error:
+        outcome = Aside.of(error)
+    return Decided(row, [outcome] if isinstance(outcome, Row | Aside) else list(outcome))
+
+
+async def _nobody(prompt: Prompt[T], /, **slots: Slot) -> T:
+    raise ContractError(f"{prompt.name}: the stage that asks this has no engine; make its Config an AskingConfig")
+
+
+@contextmanager
+def _first_error() -> Iterator[None]:
+    """The first error of a group of tasks, instead of the group: it has one line to say."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+
+
+def _log(stage: str, facts: PartFacts, seconds: float) -> None:
+    log.log(
+        logging.INFO if facts.rows_in else logging.DEBUG,
+        "%s: shard %d, %d rows in, %d kept, %d aside, %d out, %.1f s",
+        *(stage, facts.part, facts.rows_in, facts.rows_kept, facts.rows_aside, facts.rows_out, seconds),
+    )

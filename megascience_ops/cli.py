@@ -218,6 +218,7 @@ def _wait(work: Coroutine[Any, Any, T]) -> T:
 
 def _log(verbose: bool) -> None:
     level = logging.DEBUG if verbose else logging.INFO
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells where it found credentials, at each start
     handler: logging.Handler
     if sys.stderr.isatty():
         handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False)

@@ -116,6 +116,8 @@ class Store:
         except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
             raise ContractError(f"{self.address(path)}: access denied; check the credentials or the rights") from error
         except (GenericError, BaseError, OSError) as error:
+            if "NoSuchBucket" in str(error):
+                raise ContractError(f"{self.uri}: there is no such bucket; make it, or name another") from error
             raise TransientError(f"{self.address(path)}: {str(error).splitlines()[0]}") from error
 
 

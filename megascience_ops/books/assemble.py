@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from typing import NamedTuple
 
@@ -146,8 +147,15 @@ def _ended(run: list[Glyph], base_y: float, size: float, following: Glyph) -> li
 
 
 def _line(run: Run) -> Line:
-    text = read_line(run.glyphs, run.y, run.size)
-    return Line(text, min(g.left for g in run.glyphs), max(g.right for g in run.glyphs), run.y, run.size)
+    glyphs, y, base_size = run
+    printed = [glyph for glyph in glyphs if glyph.text != " "]
+    largest = max(printed, key=lambda glyph: glyph.size)
+    if largest.size < SMALL * base_size:  # the line that it was to be part of began anew
+        y, base_size = largest.y, largest.size
+    # A larger number at its front does not make a line of another size, nor do the scripts in it.
+    sizes = Counter(glyph.size for glyph in printed if glyph.size >= SMALL * base_size)
+    text = read_line(glyphs, y, base_size)
+    return Line(text, min(g.left for g in glyphs), max(g.right for g in glyphs), y, sizes.most_common(1)[0][0])
 
 
 def _with_initials(found: list[Line]) -> list[Line]:

@@ -29,8 +29,9 @@ def furniture(pages: Pages) -> list[set[int]]:
 
     A line is one when it stands in the outer 14 %, the same text, digits aside, stands at the same height on
     three pages or more, and on most of them a gap parts it from the text; so heads that differ between left
-    and right pages are found too. A number alone in the outermost row is a page number. At a height where heads
-    were found, a page's first line is one too if it stands clear: a section of few pages changes the head's words.
+    and right pages are found too. A number alone in the outermost row, and clear of the text, is a page number.
+    At a height where heads were found, a page's first line is one too if it stands clear: a section of few pages
+    changes the head's words.
     """
     seen: dict[str, list[tuple[float, int]]] = {}
     for number, (height, lines) in enumerate(pages):
@@ -47,7 +48,12 @@ def furniture(pages: Pages) -> list[set[int]]:
     for (height, lines), candidates in zip(pages, repeated, strict=True):
         drop = {i for i in candidates if 2 * sum(clear[_place(lines[i])]) >= len(clear[_place(lines[i])])}
         drop |= {
-            i for i, line in enumerate(lines) if _number(line.text) and _outer(line, height) and _last(line, lines)
+            i
+            for i, line in enumerate(lines)
+            if _number(line.text)
+            and _outer(line, height)
+            and _last(line, lines)
+            and _stands_clear(i, lines, candidates)
         }
         rows.update({round(lines[i].y) for i in drop})
         found.append(drop)
@@ -94,7 +100,7 @@ def _changing(height: float, lines: Sequence[Line], drop: set[int], rows: Counte
     line = lines[i]
     common = sum(rows[y] for y in range(round(top) - 1, round(top) + 2)) >= _PAGES
     clear = top - max(y for y, j in rest if j != i) > 1.8 * line.size
-    return {i} if common and clear and _outer(line, height) and not _KEEP.match(line.text) else set()
+    return {i} if common and clear and _outer(line, height) else set()
 
 
 def _outer(line: Line, height: float) -> bool:

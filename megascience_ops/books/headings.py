@@ -6,7 +6,8 @@ from megascience_ops.books.labels import NUMBER, Mark
 
 _RUNNING = re.compile(
     r"(?:thus|therefore|hence|where|and|so|then|or|if|now|because|since|this|these|that|it|we|let|note|given|using|finally|first"
-    r"|substitut\w*|solving|rearranging|entering|from|for example|similarly|also|but|as|with|is|are|which|when)\b",
+    r"|substitut\w*|solving|rearranging|entering|from|for example|similarly|also|but|as|with|is|are|which|when"
+    r"|figure|fig\.|table|photo)\b",
     re.I,
 )
 

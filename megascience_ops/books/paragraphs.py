@@ -21,6 +21,8 @@ _ITEM = re.compile(
     r"\s+(?=\S)"
 )
 _ENDED = re.compile(r"[.?!:;][)\]”’\"'}]*$")
+_PROSE_END = re.compile(r"[a-z] [^\W\d_]+[,;:.)\-\u00ad]?$")  # a table's row ends with a number or a lone letter
+_ROW = re.compile(r"^.{0,60}[ $]\d[\d.,]*%?$")  # as a table's rows end
 _WORD = re.compile(r"\S+")
 _LETTERS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _TAIL = re.compile(r"([^\W\d_]+)$")
@@ -77,15 +79,19 @@ def _leading(page: list[Line], edges: list[float], size: float) -> float:
 
 
 def _right_edges(page: list[Line]) -> list[float]:
-    """For each line, how far to the right the lines of its column reach."""
+    """For each line, how far to the right its paragraph may reach, in points: as far as the lines of its column
+    do, or no farther than itself when neighbours end at the very same place, as beside a picture."""
     edges: dict[tuple[int, int], float] = {}
     out = []
-    for line in page:
+    for i, line in enumerate(page):
         key = (round(line.left / 8), round(line.right / 40))
         if key not in edges:
             column = [o.right for o in page if o.left < line.right and o.right > line.left and o.left > line.left - 60]
             edges[key] = statistics.quantiles(column, n=20)[-1] if len(column) > 3 else max(column)
-        out.append(edges[key])
+        near = page[max(0, i - 5) : i + 6]
+        same = sum(abs(o.right - line.right) < 0.8 and abs(o.left - line.left) < 3 * line.size for o in near)
+        justified = same > 2 and line.right - line.left > 12 * line.size and _PROSE_END.search(line.text)
+        out.append(min(line.right, edges[key]) if justified else edges[key])
     return out
 
 
@@ -117,7 +123,7 @@ def _joint(start: Line, a: Line, b: Line, size: float, leading: float, edge: flo
         return _PARAGRAPH if b.left < a.left + 4 * em else "\n"
     if a.left > b.left + (4 if a is start else 0.8) * em:
         return "\n"
-    if full:
+    if full and not (_ROW.search(a.text) and _ROW.search(b.text)):
         return " "
     if (
         open_end

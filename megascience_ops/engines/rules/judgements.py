@@ -10,8 +10,8 @@ from megascience_ops.engines.rules.references import REFERENCES
 _CUES = re.compile(
     r"\b(?:because|since|therefore|thus|hence|so that|so the|so we|consequently|as a result|it follows|follows that"
     r"|implies|which means|this means|we (?:find|get|have|obtain|see|need|use|know|can)|substitut\w+|rearrang\w+"
-    r"|solving|solve for|applying|using|first|second(?:ly)?,|then|next|finally|given that|due to|in order to|must|the reason"
-    r"|if .{3,60} then|yields?|gives)\b",
+    r"|solving|solve for|applying|using|first|second(?:ly)?,|then|next|finally|given that|due to|in order to|must"
+    r"|the reason|if .{3,60} then|yields?|gives)\b",
     re.I,
 )
 _EQUALS = re.compile(r"(?<![<>!=])=(?!=)|≈|⇒|\\implies|\\approx")

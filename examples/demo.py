@@ -13,22 +13,25 @@ import sys
 import time
 from collections.abc import Iterator
 
-from local_airflow import AIRFLOW_HOME, REPOSITORY, environment, migrate, put_sample_data, running, say
+from local_airflow import REPOSITORY, STATE, environment, migrate, put_sample_data, running, say
 
 DAG_ID = "textbook_reasoning"
-LOG = AIRFLOW_HOME / "demo.log"
+AIRFLOW_HOME = STATE / "demo"  # apart from the UI's, which would go on with a run that was interrupted
+LOG = STATE / "demo.log"
 ROWS = 3
 
 STARTED = "running "
 DONE = re.compile(r"done: (\w+): (.*)")
 FAILED = re.compile(r"(\w+) ended with exit code (-?\d+)")
+ERROR = "error: "
+TRY_AGAIN = 75
 NOTHING = "nothing to compute"
 
 
 def main() -> int:
     """Run the recipe and show what came of it; the exit code."""
-    env = environment()
-    migrate(env)
+    env = environment(AIRFLOW_HOME)
+    migrate(env, AIRFLOW_HOME)
     put_sample_data(env)
     say(f"Curating {env['MEGASCIENCE_TEXTBOOKS']} as batch {env['MEGASCIENCE_BATCH']} (log: {relative(LOG)})")
     started = time.monotonic()
@@ -47,48 +50,52 @@ def main() -> int:
 
 def run_recipe(env: dict[str, str]) -> tuple[int, bool]:
     """Run the DAG, a line on the terminal for each stage; the exit code, and whether anything was computed."""
-    computed, code, error = False, 0, ""
+    computed, error, started = False, "", time.monotonic()
     env = {**env, "AIRFLOW__LOGGING__JSON_LOGS": "True"}
     with (
         LOG.open("w", encoding="utf-8") as log,
-        running(["airflow", "dags", "test", DAG_ID], env, subprocess.PIPE) as process,
+        running(["airflow", "dags", "test", DAG_ID], env, subprocess.PIPE, patience=5) as process,
     ):
-        before = time.monotonic()
-        for level, line in lines(process):
-            log.write(f"{level:<8} {line}\n")
+        for line in lines(process):
+            log.write(f"{line}\n")
             log.flush()
             if line.startswith(STARTED):
-                before = time.monotonic()
+                started = time.monotonic()
             elif done := DONE.fullmatch(line):
-                say(f"  {done[1]:<26}{time.monotonic() - before:5.1f} s  {done[2]}")
-                code = 0
+                say(f"  {done[1]:<26}{time.monotonic() - started:5.1f} s  {done[2]}")
                 computed = computed or not done[2].startswith(NOTHING)
-            elif line.startswith("error: ") and level == "error":
+            elif line.startswith(ERROR):
                 error = line
             elif failed := FAILED.fullmatch(line):
-                code = int(failed[2])
-                say(f"  {failed[1]:<26}{'':>7}  failed with exit code {code}")
-        ended = process.wait()
-    if code or ended:
-        say(error or f"error: the run did not succeed, {relative(LOG)} says why")
-        return (code if code > 0 else 1), computed
-    return 0, computed
+                again = int(failed[2]) == TRY_AGAIN
+                say(f"  {failed[1]:<26}{time.monotonic() - started:5.1f} s  failed{', and is tried again' * again}")
+                if not again:
+                    return failure(int(failed[2]), error), computed
+        code = process.wait()
+    return (failure(code, error) if code else 0), computed
 
 
-def lines(process: subprocess.Popen[str]) -> Iterator[tuple[str, str]]:
-    """Level and text of each line that Airflow logs."""
+def failure(code: int, error: str) -> int:
+    """Say why the run failed; the exit code for it (a command ended by a signal has none of its own)."""
+    say(error or f"error: the run did not succeed, {relative(LOG)} says why")
+    return code if code > 0 else 1
+
+
+def lines(process: subprocess.Popen[str]) -> Iterator[str]:
+    """What Airflow logs, line by line, as text."""
     assert process.stdout is not None
     for line in process.stdout:
         try:
             said = json.loads(line)
         except ValueError:
             said = None
-        if isinstance(said, dict):
-            yield str(said.get("level", "info")), str(said.get("event", "")).rstrip()
-            if traceback := said.get("error_detail") or said.get("exception"):
-                yield "error", json.dumps(traceback)
-        elif line.strip():
-            yield "info", line.rstrip()
+        if not isinstance(said, dict):
+            yield line.rstrip()
+            continue
+        yield str(said.get("event", "")).rstrip()
+        for error in said.get("error_detail") or []:
+            yield from (f"  {frame['filename']}:{frame['lineno']} {frame['name']}" for frame in error["frames"])
+            yield f"  {error['exc_type']}: {error['exc_value']}"
 
 
 def relative(path: object) -> str:

@@ -18,12 +18,11 @@ from typing import IO
 import psutil
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-AIRFLOW_HOME = REPOSITORY / ".airflow"
+STATE = REPOSITORY / ".airflow"
 SAMPLE_BOOKS = REPOSITORY / "examples" / "textbooks"
 SAMPLE_BENCHMARKS = REPOSITORY / "examples" / "benchmarks"
 SAMPLE_BATCH = "demo"
 
-STOP_SECONDS = 30
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -56,14 +55,14 @@ def batch() -> str:
     return name[:100] or "my-books"
 
 
-def environment() -> dict[str, str]:
-    """The environment of everything that Airflow starts: all its state in .airflow, this checkout's DAGs."""
-    AIRFLOW_HOME.mkdir(exist_ok=True)
+def environment(airflow_home: Path) -> dict[str, str]:
+    """The environment of everything that Airflow starts: all its state in `airflow_home`, this checkout's DAGs."""
+    airflow_home.mkdir(parents=True, exist_ok=True)
     return {
         **os.environ,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
-        "AIRFLOW_HOME": str(AIRFLOW_HOME),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{AIRFLOW_HOME / 'airflow.db'}",
+        "AIRFLOW_HOME": str(airflow_home),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{airflow_home / 'airflow.db'}",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
@@ -75,13 +74,13 @@ def environment() -> dict[str, str]:
     }
 
 
-def migrate(env: Mapping[str, str]) -> None:
+def migrate(env: Mapping[str, str], airflow_home: Path) -> None:
     """Bring Airflow's database up to date; does nothing where this version of Airflow has done it before."""
-    stamp = AIRFLOW_HOME / f"migrated-{version('apache-airflow')}"
-    if stamp.exists() and (AIRFLOW_HOME / "airflow.db").exists():
+    stamp = airflow_home / f"migrated-{version('apache-airflow')}"
+    if stamp.exists() and (airflow_home / "airflow.db").exists():
         return
     say("Preparing Airflow's database in .airflow (once)")
-    log = AIRFLOW_HOME / "migrate.log"
+    log = airflow_home / "migrate.log"
     with log.open("w") as file:
         code = subprocess.run(["airflow", "db", "migrate"], env=env, stdout=file, stderr=file).returncode
     if code:
@@ -111,8 +110,13 @@ def put_sample_data(env: Mapping[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def running(command: list[str], env: Mapping[str, str], stdout: int | IO[str]) -> Iterator[subprocess.Popen[str]]:
-    """A command with all that it starts, which is stopped at the end of the context, or by Ctrl-C or SIGTERM."""
+def running(
+    command: list[str], env: Mapping[str, str], stdout: int | IO[str], patience: float
+) -> Iterator[subprocess.Popen[str]]:
+    """A command with all that it starts, which is stopped at the end of the context, or by Ctrl-C or SIGTERM.
+
+    What has not stopped after `patience` seconds is killed.
+    """
     for number in SIGNALS:
         signal.signal(number, _interrupt)
     process = subprocess.Popen(
@@ -130,16 +134,17 @@ def running(command: list[str], env: Mapping[str, str], stdout: int | IO[str]) -
     finally:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # once is enough
-        stop_session(process)
+        stop_session(process, patience)
 
 
-def stop_session(leader: subprocess.Popen[str]) -> None:
+def stop_session(leader: subprocess.Popen[str], patience: float) -> None:
     """Stop every process of the session that `leader` opened, also those that it has lost sight of."""
-    for signal_number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
+    leader.send_signal(signal.SIGINT)  # `airflow dags test` heeds no SIGTERM once it has run a task
+    for number in (signal.SIGTERM, signal.SIGKILL):
         for member in _members(leader.pid):
             with contextlib.suppress(psutil.NoSuchProcess):
-                member.send_signal(signal_number)
-        until = time.monotonic() + seconds
+                member.send_signal(number)
+        until = time.monotonic() + patience
         while time.monotonic() < until:
             leader.poll()
             if not _members(leader.pid):

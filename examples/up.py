@@ -15,11 +15,12 @@ import time
 import urllib.request
 from typing import Any
 
-from local_airflow import AIRFLOW_HOME, environment, migrate, put_sample_data, running, say
+from local_airflow import STATE, environment, put_sample_data, running, say
 
 DAG_ID = "textbook_reasoning"
 HOST = "127.0.0.1"
-LOG = AIRFLOW_HOME / "standalone.log"
+AIRFLOW_HOME = STATE / "ui"
+LOG = STATE / "standalone.log"
 START_SECONDS = 300
 LOG_SERVERS = {"WORKER_LOG_SERVER_PORT": 1, "TRIGGER_LOG_SERVER_PORT": 2}  # next to the UI's port
 
@@ -32,7 +33,7 @@ def main() -> None:
             sys.exit(f"error: port {taken} is in use: choose another, such as make up PORT={port + 10}")
     url = f"http://{HOST}:{port}"
     env = {
-        **environment(),
+        **environment(AIRFLOW_HOME),
         "AIRFLOW__API__HOST": HOST,
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": url,
@@ -45,10 +46,9 @@ def main() -> None:
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
         **{f"AIRFLOW__LOGGING__{name}": str(port + offset) for name, offset in LOG_SERVERS.items()},
     }
-    migrate(env)
     put_sample_data(env)
     say("Starting Airflow (half a minute; log: .airflow/standalone.log)")
-    with LOG.open("w", encoding="utf-8") as log, running(["airflow", "standalone"], env, log) as process:
+    with LOG.open("w", encoding="utf-8") as log, running(["airflow", "standalone"], env, log, patience=30) as process:
         wait_until_ready(url, process)
         say(f"Airflow is at {url}/dags/{DAG_ID} : press Trigger. Ctrl-C stops it.")
         code = process.wait()

@@ -7,6 +7,7 @@ process pays at most one flush interval again.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -21,6 +22,8 @@ from megascience_ops.receipts import Usage
 from megascience_ops.storage import Store
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 FLUSH_COMPLETIONS = 256
 FLUSH_SECONDS = 20.0
@@ -38,8 +41,15 @@ class Kept:
         for name in store.names(self._folder):
             if name.startswith(self._name("")):
                 self._segment = max(self._segment, int(name.split(".")[1]))
-                for completion in tables.decode(Completion, store.get(f"{self._folder}/{name}")):
-                    self._known[completion.id] = completion
+                self._learn(name)
+
+    def _learn(self, name: str) -> None:
+        """Know what a segment holds; of one that is damaged, what it held has to be asked again."""
+        try:
+            for completion in tables.decode(Completion, self._store.get(f"{self._folder}/{name}")):
+                self._known[completion.id] = completion
+        except ValueError as error:
+            log.warning("%s/%s cannot be read, and is asked for again: %s", self._folder, name, error)
 
     def find(self, digest: str) -> Completion | None:
         """What was said to the request with this digest, if it was ever asked."""

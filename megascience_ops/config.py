@@ -21,13 +21,40 @@ WHERE = "where"  # marks a setting that says where or how fast, and so bears no 
 M = TypeVar("M", bound=BaseModel)
 
 
+class VllmConfig(Frozen):
+    """The server that the vllm engine starts. What the model is and what it may be asked bears identity; the rest is WHERE.
+
+    `max_model_len`, in tokens, decides which prompts are too long. `extra_args` are arguments of `vllm serve` that
+    bear on the answers, such as --chat-template or --hf-overrides; `tuning_args` are those that do not, such as
+    --max-num-seqs or --enforce-eager. `runner`: `pooling` makes an embedding server of a model that also writes.
+    `port` 0 takes a free one. `max_restarts`: how many crashes are mended; half an hour of serving forgives them.
+    `log_file`: where the server's log goes and stays; a temporary file otherwise.
+    """
+
+    quantization: str | None = None
+    dtype: str | None = None
+    max_model_len: int | None = Field(default=None, ge=1)
+    extra_args: list[str] = []
+    tuning_args: Annotated[list[str], WHERE] = []
+    tensor_parallel: Annotated[int, WHERE] = Field(default=1, ge=1)
+    pipeline_parallel: Annotated[int, WHERE] = Field(default=1, ge=1)
+    data_parallel: Annotated[int, WHERE] = Field(default=1, ge=1)
+    gpu_memory_utilization: Annotated[float | None, WHERE] = Field(default=None, gt=0, le=1)
+    runner: Annotated[Literal["auto", "generate", "pooling"], WHERE] = "auto"
+    command: Annotated[list[str], WHERE] = Field(default=["vllm", "serve"], min_length=1)
+    port: Annotated[int, WHERE] = Field(default=0, ge=0, le=65535)
+    start_timeout_seconds: Annotated[float, WHERE] = Field(default=1800, gt=0)
+    max_restarts: Annotated[int, WHERE] = Field(default=3, ge=0)
+    log_file: Annotated[str | None, WHERE] = None
+
+
 class EngineConfig(Frozen):
     """Who answers. `url`, `key_env` and the limits say where; `kind`, `model`, `revision` and `sampling` say who.
 
     `sampling` overrides what the prompt files ask for (names of the OpenAI API).
     """
 
-    kind: Literal["rules", "endpoint", "sentence_transformers", "scripted"] = "rules"
+    kind: Literal["rules", "endpoint", "vllm", "sentence_transformers", "scripted"] = "rules"
     model: str | None = None
     revision: str | None = None
     sampling: dict[str, Any] = {}
@@ -37,6 +64,7 @@ class EngineConfig(Frozen):
     concurrency: Annotated[int, WHERE] = Field(default=64, ge=1)
     timeout_seconds: Annotated[float, WHERE] = Field(default=600, gt=0)
     patience_seconds: Annotated[float, WHERE] = Field(default=900, ge=0)
+    vllm: VllmConfig = VllmConfig()
 
     @property
     def reads_images(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import logging
 import tempfile
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from megascience_ops.errors import ContractError
+from megascience_ops.errors import ContractError, Declined
 from megascience_ops.rows import SourceFile
 from megascience_ops.storage import Store
 
@@ -49,10 +50,16 @@ def source_files(location: str | None, limit: int | None) -> list[SourceFile]:
 
 
 @contextmanager
-def local_copy(store: Store, path: str) -> Iterator[Path]:
-    """The book as a local file for as long as the context lasts, under a name that owes nothing to its path."""
+def local_copy(store: Store, path: str, sha256: str) -> Iterator[Path]:
+    """The book as a local file for as long as the context lasts, under a name that owes nothing to its path.
+
+    Raises Declined where the file is no longer the one that was discovered.
+    """
+    content = store.find(path)
+    if content is None or hashlib.sha256(content).hexdigest() != sha256:
+        raise Declined("changed", f"{path} is not the file that was discovered; run discover_books again")
     with tempfile.NamedTemporaryFile(prefix="book-") as file:
-        file.write(store.get(path))
+        file.write(content)
         file.flush()
         yield Path(file.name)
 

@@ -61,6 +61,7 @@ class PartFacts(Frozen):
     sha256: str = ""
     digest: str = ""
     aside_path: str | None = None
+    aside_bytes: int = 0
     aside_sha256: str | None = None
 
 

@@ -77,12 +77,13 @@ class Shards:
         """Is a file that a receipt lists gone, or cut short? What is left of it is removed, to be made again."""
         found = False
         for facts in parts:
-            size = self._store.size(facts.path)
-            if facts.aside_path and self._store.size(facts.aside_path) is None:
-                size = None
-            if size != facts.bytes:
-                log.warning("%s: %s of %d bytes are there; made again", facts.path, size or "none", facts.bytes)
-                self._store.delete(facts.path)
+            listed = {facts.path: facts.bytes} | ({facts.aside_path: facts.aside_bytes} if facts.aside_path else {})
+            cut = {path: size for path, whole in listed.items() if (size := self._store.size(path)) != whole}
+            for path, size in cut.items():
+                log.warning("%s: %s of %d bytes are there; made again", path, size or "none", listed[path])
+                self._store.delete(path)
+            if cut:
+                self._store.delete(facts.path)  # without its rows a shard is made again
                 found = True
         return found
 
@@ -98,7 +99,9 @@ class Shards:
             path = f"{folder}/aside/part-{shard.part:05}.{shard.fingerprint[:8]}-{digest[:8]}.parquet"
             self._store.create(path, content)
             sha256 = hashlib.sha256(content).hexdigest()
-            facts = facts.model_copy(update={"aside_path": path, "aside_sha256": sha256})
+            facts = facts.model_copy(
+                update={"aside_path": path, "aside_bytes": len(content), "aside_sha256": sha256}
+            )
         self._store.put(self._effort_path(facts), effort.model_dump_json().encode())
         stated = facts.model_dump(exclude={"path", "bytes", "sha256", "digest"})
         content, _ = tables.encode(stage.writes, kept, stated)

@@ -1,4 +1,4 @@
-"""`python -m megascience_ops.books FILE [--max-pages N]`: a book on stdout, in a process of its own.
+"""`python -m megascience_ops.books FILE [--max-pages N] [--first N]`: a book on stdout, in a process of its own.
 
 PDFium may crash on a broken file, and it is not thread-safe: a book is read in a child process, so that a
 crash is that book's and no other's. stdout is JSON Lines: the book first
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from itertools import islice
 from pathlib import Path
 
 from megascience_ops.books import BookError
@@ -24,12 +25,13 @@ def main() -> int:
     """Print the book that the command line names; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m megascience_ops.books")
     parser.add_argument("file", type=Path)
-    parser.add_argument("--max-pages", type=int, default=None)
+    parser.add_argument("--max-pages", type=int, default=None, help="more than these are too_large")
+    parser.add_argument("--first", type=int, default=None, help="print so many pages only")
     options = parser.parse_args()
     try:
-        book = open_book(options.file, options.max_pages)
+        book = open_book(options.file, options.max_pages, options.first)
         _say(format=book.format, title=book.title, n_pages=book.n_pages, repaired=book.repaired)
-        for page in book.pages:
+        for page in islice(book.pages, options.first):
             _say(number=page.number, text=page.text, verdict=page.verdict)
     except BookError as error:
         _say(reason=error.reason, detail=error.detail)

@@ -6,7 +6,9 @@ import re
 
 from megascience_ops.books import headings, labels
 
-_SHORT_ITEM = r"\(?(\d{1,3}(?:\.\d{1,3}){0,2})\s*[.):–-]?\s*(\(?[A-Ha-h]\)?|True|False|T|F)(?![\w(])\s*[,;.|]?\s*"
+_SHORT_ITEM = (
+    r"\(?(\d{1,3}(?:\.\d{1,3}){0,2})\s*(?:[.):–-]\s*)?(\(?[A-Ha-h]\)?|True|False|T|F)(?![\w(])\s*(?:[,;.|]\s*)?"
+)
 _SHORT_LIST = re.compile(f"(?:{_SHORT_ITEM})+")
 
 

@@ -28,13 +28,13 @@ class ReadBook:
     pages: list[dict[str, Any]]
 
 
-async def read_in_child(path: Path, *, seconds: float, max_pages: int | None = None) -> ReadBook:
-    """The book at `path`, or its first `max_pages` pages.
+async def read_in_child(path: Path, *, seconds: float, max_pages: int, first: int | None = None) -> ReadBook:
+    """The book at `path`, of at most `max_pages` pages, or the `first` so many of them.
 
     Raises Declined with the reason (empty, encrypted, corrupt, ..., crashed, too_slow) where it cannot be read.
     """
-    limit = [] if max_pages is None else ["--max-pages", str(max_pages)]
-    book, *pages = (json.loads(line) for line in await _child(["megascience_ops.books", str(path), *limit], seconds))
+    options = [f"--max-pages={max_pages}", *([f"--first={first}"] if first else [])]
+    book, *pages = (json.loads(line) for line in await _child(["megascience_ops.books", str(path), *options], seconds))
     return ReadBook(book["format"], book["title"], book["n_pages"], pages)
 
 

@@ -124,7 +124,9 @@ class Finder:
             return Mark("answer_key", "", text, 3)
         if found.label and found.label == self.chapter and self.region != "answer_key":
             return None  # a running head that was left in
-        if self.region == "front_matter" and any(headings.chapter(line) or headings.region_of(line) for line in coming):
+        below = coming[0]
+        listed = headings.chapter(below) or headings.region_of(below) or re.search(r"\S\s+\d{1,4}$", below)
+        if self.region == "front_matter" and listed:
             return None  # a table of contents
         self.chapters += 1
         self.chapter, self.last_exercise = found.label or str(self.chapters), ()
@@ -230,7 +232,7 @@ class Finder:
         number = int(found.label)
         marker = re.compile(rf"\^\{{{number}\}}|\[\^{number}\](?!:)|[.?!)”a-z]{number}(?:\s|$)")
         near = any(marker.search(other.text) for other in self.lines[max(0, index - 60) : index])
-        sentence = re.match(r"[A-Z“\"][\w’']|\((?:[a-z]|[ivx]+)\)|[a-z]{4}", found.rest)
+        sentence = re.match(r"[A-Z“\"](?:[\w’']| [a-z]{2})|\((?:[a-z]|[ivx]+)\)|[a-z]{4}", found.rest)
         in_order = number == self.last_note + 1
         if not near or not (in_order and (sentence or number > 1) or sentence and text.startswith(("^", "["))):
             return None
@@ -243,6 +245,8 @@ class Finder:
             if self.region == "exercises" and labels.item(coming):
                 return Mark("heading", "", text, 3)
             return self._enter("body", Mark("section" if depth == 2 else "heading", "", text, 4 if depth == 2 else 3))
+        if coming[:1].islower():
+            return None
         long = len(coming) > 60 and coming[0].isupper()
         if (
             not (line.alone or (line.fresh == 2 and long))

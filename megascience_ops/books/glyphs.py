@@ -18,6 +18,7 @@ _SYMBOL_FONT = {"\uf0b7": "•", "\uf0a7": "▪", "\uf0d8": "➢", "\uf0fc": "�
 _LINE_END_HYPHENS = {0x02, 0xFFFE, 0xAD}
 _SPACES = {0x20, 0xA0, 0x09, 0x0D, 0x3000, *range(0x2000, 0x200C)}
 _SAMPLE_STEP = 5  # every fifth glyph is asked whether its font maps it
+_HUGE = 1e6  # points
 _MAX_OBJECTS = 4000
 
 
@@ -131,8 +132,12 @@ def _glyphs(text_page: Any, count: int, x0: float, y0: float) -> list[Glyph]:
         origin(text_page, i, x, y)
         box(text_page, i, left, right, low, high)
         matrix_of(text_page, i, matrix)
-        size = size_of(text_page, i) * math.hypot(matrix.c, matrix.d) or 1.0
-        turn = 0 if matrix.a > 0 and not matrix.b else round(math.atan2(matrix.b, matrix.a) * 2 / math.pi) % 4
+        size = abs(size_of(text_page, i) * math.hypot(matrix.c, matrix.d))
+        if not 0 < size < _HUGE or not abs(x.value) + abs(y.value) + abs(right.value) + abs(high.value) < _HUGE:
+            # A damaged file may put a glyph nowhere; its text is kept.
+            size, matrix.a, matrix.b = 1.0, 1.0, 0.0
+            x.value = y.value = left.value = right.value = low.value = high.value = 0.0
+        turn = 0 if not matrix.b and matrix.a > 0 else round(math.atan2(matrix.b, matrix.a) * 2 / math.pi) % 4
         text = chr(code) if 0x20 < code < 0x7F else _text(code)
         add(
             Glyph(

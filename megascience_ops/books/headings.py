@@ -94,7 +94,7 @@ def section(text: str) -> Mark | None:
     found = _SECTION.match(text)
     if not found:
         return None
-    title = found.group(2)
+    title = re.sub(r"\^\{\d+\}$", "", found.group(2))
     if _END.search(title) or len(title.split()) > 12 or not re.match(r"[A-Z“\"(]", title) or "=" in title:
         return None
     if not re.search(r"[A-Za-z]{3}", title) or re.search(r"\s\d{1,4}$", title):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from megascience_ops.books import labels
+from megascience_ops.books import headings, labels
 from megascience_ops.books.answer_key import read_key
 from megascience_ops.books.answers import labelled_answer, tail
 from megascience_ops.books.blocks import Block, find_blocks
@@ -39,8 +39,7 @@ def pairs(text: str, answer_key: str = "") -> list[RulePair]:
     answer or a footnote below; an example without a label on its answer counts only when its question ends in a
     question mark. Exercises without an answer are given with `None`.
     """
-    begins = labels.item(labels.bare(text.lstrip().split("\n", 1)[0]))
-    blocks = find_blocks([_Page(1, text)], region="exercises" if begins and answer_key else "body")
+    blocks = find_blocks([_Page(1, text)], region="exercises" if answer_key and _begins_among(text) else "body")
     keyed = _keyed(blocks, answer_key)
     found: list[RulePair] = []
     for index, block in enumerate(blocks):
@@ -54,6 +53,15 @@ def pairs(text: str, answer_key: str = "") -> list[RulePair]:
     notes = "|".join(block.label for block in blocks if block.kind == "footnote" and block.label.isdigit())
     marks = re.compile(rf"(?<=[.?!:”])\s?\^\{{(?:{notes})\}}(?=\s|$)") if notes else None
     return [replace(pair, question=marks.sub("", pair.question)) if marks else pair for pair in found if pair.question]
+
+
+def _begins_among(text: str) -> bool:
+    """Whether a passage begins in the middle of exercises, their head being in the passage before."""
+    lines = text.strip().split("\n")
+    first = labels.item(labels.bare(lines[0]))
+    if first is None:
+        return False
+    return labels.order(first.label) > (1,) or not any(headings.region_of(line) == "exercises" for line in lines)
 
 
 def damaged(pair: RulePair) -> str | None:

@@ -22,6 +22,7 @@ _ITEM = re.compile(
 )
 _ENDED = re.compile(r"[.?!:;][)\]”’\"'}]*$")
 _PROSE_END = re.compile(r"[a-z] [^\W\d_]+[,;:.)\-\u00ad]?$")  # a table's row ends with a number or a lone letter
+_PART = re.compile(r"\(([b-h])\) ")
 _ROW = re.compile(r"^.{0,60}[ $]\d[\d.,]*%?$")  # as a table's rows end
 _WORD = re.compile(r"\S+")
 _LETTERS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
@@ -60,6 +61,8 @@ def paragraphs(page: list[Line], words: Collection[str] = ()) -> str:
     start = page[0]  # the first line of the paragraph that is being read
     for a, b, edge in zip(page, page[1:], edges, strict=False):
         joint = _joint(start, a, b, size, leading, edge)
+        if joint == "\n" and _in_line(out[-1], b.text) and _full(a, b, edge):
+            joint = " "
         if joint == " ":
             out[-1] = _joined(out[-1], b.text, words)
         else:
@@ -87,7 +90,7 @@ def _right_edges(page: list[Line]) -> list[float]:
         key = (round(line.left / 8), round(line.right / 40))
         if key not in edges:
             column = [o.right for o in page if o.left < line.right and o.right > line.left and o.left > line.left - 60]
-            edges[key] = statistics.quantiles(column, n=20)[-1] if len(column) > 3 else max(column)
+            edges[key] = statistics.quantiles(column, n=20)[-1] if len(column) > 3 else max(column, default=line.right)
         near = page[max(0, i - 5) : i + 6]
         same = sum(abs(o.right - line.right) < 0.8 and abs(o.left - line.left) < 3 * line.size for o in near)
         justified = same > 2 and line.right - line.left > 12 * line.size and _PROSE_END.search(line.text)
@@ -133,6 +136,12 @@ def _joint(start: Line, a: Line, b: Line, size: float, leading: float, edge: flo
     ):
         return " "  # what follows is a formula, which is not broken
     return "\n" if a is start or open_end else _PARAGRAPH
+
+
+def _in_line(said: str, text: str) -> bool:
+    """Whether `text` begins with a part, as `(b)`, of which the one before stands in the middle of what was said."""
+    part = _PART.match(text)
+    return part is not None and f" ({chr(ord(part.group(1)) - 1)}) " in said
 
 
 def _full(a: Line, b: Line, edge: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import tempfile
 import warnings
@@ -30,29 +31,29 @@ class _Draft(NamedTuple):
     thin: bool
 
 
-def open_pdf(path: Path, max_pages: int | None) -> OpenBook:
-    """The PDF at `path`, its pages read; their running heads come off as they are handed out.
+def open_pdf(path: Path, max_pages: int | None, first: int | None = None) -> OpenBook:
+    """The PDF at `path`, its pages (or the `first` so many) read; their running heads come off as they are handed out.
 
     A file that PDFium refuses is rewritten once by QPDF into a temporary file and tried again; then the book
     says that it was repaired. Only lines are kept of a page, so memory grows with the text and not with the file.
     Raises BookError: encrypted, corrupt (also when most pages' content cannot be decoded), no_pages, too_large.
     """
     pdfium.FPDF_InitLibrary()
-    document = pdfium.FPDF_LoadDocument(str(path).encode(), None)
+    document = pdfium.FPDF_LoadDocument(os.fsencode(path), None)
     if document:
-        return _read(document, path, max_pages, repaired=False)
+        return _read(document, path, max_pages, first, repaired=False)
     if pdfium.FPDF_GetLastError() in (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY):
         raise BookError("encrypted", "the PDF asks for a password")
     with tempfile.TemporaryDirectory() as folder:
         mended = Path(folder) / "mended.pdf"
         _mend(path, mended)
-        document = pdfium.FPDF_LoadDocument(str(mended).encode(), None)
+        document = pdfium.FPDF_LoadDocument(os.fsencode(mended), None)
         if not document:
             raise BookError("corrupt", "PDFium refuses it, also after repair")
-        return _read(document, mended, max_pages, repaired=True)
+        return _read(document, mended, max_pages, first, repaired=True)
 
 
-def _read(document: Any, path: Path, max_pages: int | None, *, repaired: bool) -> OpenBook:
+def _read(document: Any, path: Path, max_pages: int | None, first: int | None, *, repaired: bool) -> OpenBook:
     try:
         n_pages = pdfium.FPDF_GetPageCount(document)
         if n_pages < 1:
@@ -60,7 +61,7 @@ def _read(document: Any, path: Path, max_pages: int | None, *, repaired: bool) -
         if max_pages is not None and n_pages > max_pages:
             raise BookError("too_large", f"{n_pages} pages; the limit is {max_pages}")
         title = _title(document)
-        drafts = [_draft(document, i) for i in range(n_pages)]
+        drafts = [_draft(document, i) for i in range(min(n_pages, first or n_pages))]
     finally:
         pdfium.FPDF_CloseDocument(document)
     thin = [i for i, draft in enumerate(drafts) if draft.thin]
@@ -121,24 +122,27 @@ def _undecoded(path: Path, pages: list[int]) -> list[int]:
     found = []
     try:
         with pikepdf.open(path) as pdf:
+            n_pages = len(pdf.pages)  # two readers may disagree on a damaged file
             for i in pages:
-                contents = pdf.pages[i].obj.get("/Contents")
+                contents = pdf.pages[i].obj.get("/Contents") if i < n_pages else 0
                 parts = list(contents) if isinstance(contents, pikepdf.Array) else [contents]
-                if not all(_decodes(part) for part in parts if part is not None):
+                if not all(part is None or _decodes(part) for part in parts):
                     found.append(i)
-    except pikepdf.PdfError:
-        return []
+    except (pikepdf.PdfError, ValueError, RuntimeError):
+        return pages
     return found
 
 
 def _decodes(stream: Any) -> bool:
     import pikepdf
 
+    if not isinstance(stream, pikepdf.Stream):
+        return False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             stream.read_bytes()
-    except (pikepdf.PdfError, UserWarning):
+    except (pikepdf.PdfError, UserWarning, ValueError, RuntimeError):
         return False
     return True
 

@@ -25,8 +25,11 @@ _UNSUPPORTED = {
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<body")
 
 
-def open_book(path: Path, max_pages: int | None = None) -> OpenBook:
-    """The book at `path`, open, its pages yet to come. Raises BookError; OSError when there is no such file."""
+def open_book(path: Path, max_pages: int | None = None, first: int | None = None) -> OpenBook:
+    """The book at `path`, open, its pages (of a PDF only the `first` so many) yet to come.
+
+    Raises BookError, too_large above `max_pages`; OSError when there is no such file.
+    """
     with path.open("rb") as file:
         head = file.read(4096)
     if not head.strip():
@@ -36,7 +39,7 @@ def open_book(path: Path, max_pages: int | None = None) -> OpenBook:
     if b"%PDF-" in head[:1024]:
         from megascience_ops.books.pdf import open_pdf
 
-        return open_pdf(path, max_pages)
+        return open_pdf(path, max_pages, first)
     for mark, kind in _UNSUPPORTED.items():
         if head.startswith(mark) or (kind == "a DjVu book" and mark in head[:16]):
             raise BookError("unsupported", f"{kind} is not read here")

@@ -74,7 +74,7 @@ def damage(question: str, answer: str | None) -> str | None:
         return "broken_mathematics"
     if _BROKEN.search(text):
         return "broken_mathematics"
-    if len(re.findall(r"[^\W\d_]{2,}", question)) < 4:
+    if len(question.split()) < 4 or len(re.findall(r"[^\W\d_]{2,}", question)) < 3:
         return "no_question"
     if answer is not None and (not re.search(r"\w", answer) or _NO_ANSWER.match(answer)):
         return "no_answer"

@@ -47,6 +47,10 @@ def open_engine(config: EngineConfig) -> Engine:
             from megascience_ops.engines.endpoint import EndpointEngine
 
             return EndpointEngine(config)
+        case "vllm":
+            from megascience_ops.engines.vllm import VllmEngine
+
+            return VllmEngine(config)
         case "sentence_transformers":
             from megascience_ops.engines.sentences import SentenceEngine
 

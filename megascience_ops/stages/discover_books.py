@@ -24,10 +24,13 @@ from megascience_ops.storage import Store
 
 
 class Config(StageConfig):
-    """`excerpt_pages` and `excerpt_characters` bound what classification gets to see of a book."""
+    """`max_pages`: a book of more is aside.
+
+    `excerpt_pages` and `excerpt_characters` bound what classification gets to see of a book."""
 
     textbooks: Annotated[str | None, WHERE] = None
     limit: int | None = None
+    max_pages: int = Field(default=20_000, ge=1)
     excerpt_pages: int = Field(default=8, ge=1)
     excerpt_characters: int = Field(default=6000, ge=100)
     seconds_per_book: Annotated[float, WHERE] = Field(default=120, gt=0)
@@ -52,8 +55,10 @@ async def look(batch: Batch, config: Config) -> Decide:
         owner = _claim(batch, sha256[:16])
         if owner != batch.name:
             return Aside("seen_earlier", f"batch {owner} has taken it in")
-        with local_copy(zone, file.id) as path:
-            book = await read_in_child(path, seconds=config.seconds_per_book)
+        with local_copy(zone, file.id, sha256) as path:
+            book = await read_in_child(
+                path, seconds=config.seconds_per_book, max_pages=config.max_pages, first=config.excerpt_pages
+            )
         return _book(file, sha256, book, config)
 
     return decide
@@ -73,7 +78,7 @@ def _claim(batch: Batch, book: str) -> str:
 
 
 def _book(file: SourceFile, sha256: str, book: ReadBook, config: Config) -> Book:
-    excerpt = "\n\n".join(page["text"] for page in book.pages[: config.excerpt_pages])[: config.excerpt_characters]
+    excerpt = "\n\n".join(page["text"] for page in book.pages)[: config.excerpt_characters]
     return Book(
         id=sha256[:16],
         path=file.id,

@@ -133,6 +133,21 @@ def test_paragraph_cut_words_are_joined(first: str, second: str, words: set[str]
     assert paragraphs(page, words).endswith(want)
 
 
+def test_paragraph_part_that_a_line_break_brought_to_the_front_goes_on() -> None:
+    page = [line("7. (a) Find the mass of the body at rest.", 500), line("(b) Find its weight.", 488, right=160.0)]
+    assert paragraphs(page) == "7. (a) Find the mass of the body at rest. (b) Find its weight."
+
+
+def test_paragraph_parts_on_lines_of_their_own_stay_there() -> None:
+    page = [line("(a) Find the mass of the body at rest.", 500), line("(b) Find its weight.", 488, right=160.0)]
+    assert paragraphs(page) == "(a) Find the mass of the body at rest.\n(b) Find its weight."
+
+
+def test_table_rows_keep_their_lines() -> None:
+    page = [line(f"a row of the table {i} 12.5 60%", 500 - 12 * i) for i in range(5)]
+    assert paragraphs(page).count("\n") == 4
+
+
 def test_columns_are_read_one_after_the_other(tmp_path: Path) -> None:
     left = " ".join(f"left{i}" for i in range(80))
     right = " ".join(f"right{i}" for i in range(80))
@@ -149,6 +164,16 @@ def test_columns_printed_row_by_row_are_read_one_after_the_other(tmp_path: Path)
     )
     text = text_of(path)
     assert text.index("left side of row 11") < text.index("right side of row 0")
+
+
+def test_page_whose_text_runs_upwards_is_turned(tmp_path: Path) -> None:
+    sideways = typeset(tmp_path, f"#rotate(-90deg, reflow: true, block(width: 400pt)[{PROSE * 2}])")
+    assert text_of(sideways) == (PROSE * 2).strip()
+
+
+def test_page_text_beside_the_page_stays_whole(tmp_path: Path) -> None:
+    source = f"{PROSE}#place(dx: -40pt, rotate(-90deg, reflow: true)[Velocity of the lift])\n\n{PROSE}"
+    assert "\n\nVelocity of the lift" in text_of(typeset(tmp_path, source))
 
 
 def _cells(rows: str) -> str:

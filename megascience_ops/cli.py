@@ -165,16 +165,27 @@ def _settings(options: argparse.Namespace) -> Settings:
         if (given := getattr(options, name)) is not None:
             values[name] = given
     engine = {"kind": options.engine, "url": options.url, "model": options.model}
-    values["engine"] = {**values.get("engine", {}), **{name: value for name, value in engine.items() if value}}
+    for name, value in engine.items():
+        if value:
+            _put(values, ["engine", name], value)
     for text in options.set:
         path, value = parse_setting(text)
-        place = values if path[0] in Settings.model_fields else values.setdefault("stages", {})
-        for step in path[:-1]:
-            place = place.setdefault(step, {})
-        place[path[-1]] = value
+        _put(values, path if path[0] in Settings.model_fields else ["stages", *path], value)
     settings = validated(Settings, values, "settings")
     recipe(settings.recipe).check(settings)
     return settings
+
+
+def _put(values: dict[str, Any], path: list[str], value: Any) -> None:
+    """Put a setting at its place. Raises ContractError where something that has no settings is in the way."""
+    place = values
+    for depth, step in enumerate(path[:-1], 1):
+        if place.get(step) is None:
+            place[step] = {}
+        if not isinstance(place[step], dict):
+            raise ContractError(f"{'.'.join(path[:depth])} is {place[step]!r}: {'.'.join(path)} has no place in it")
+        place = place[step]
+    place[path[-1]] = value
 
 
 def _config_file(path: Path) -> dict[str, Any]:
@@ -182,6 +193,10 @@ def _config_file(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ContractError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ContractError(f"{path}: cannot be read ({error.strerror}); name a YAML file") from None
+    except UnicodeDecodeError:
+        raise ContractError(f"{path}: not a text file in UTF-8") from None
     except yaml.YAMLError as error:
         raise ContractError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):

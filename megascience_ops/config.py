@@ -148,7 +148,10 @@ def parse_setting(text: str) -> tuple[list[str], Any]:
     path, equals, value = text.partition("=")
     if not equals or not path.strip():
         raise ContractError(f"--set {text}: write it as name=value, for example refine_qa.max_unread=0.05")
-    return path.strip().split("."), yaml.safe_load(value)
+    try:
+        return path.strip().split("."), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ContractError(f"--set {text}: the value is not YAML: {' '.join(str(error).split())}") from None
 
 
 def _names(model: type[BaseModel]) -> list[str]:

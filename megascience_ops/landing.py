@@ -75,14 +75,15 @@ def _manifest(store: Store) -> dict[str, dict[str, str]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise ContractError(f"{store.address(MANIFEST)}: not a UTF-8 CSV file ({error})") from error
     columns = set(reader.fieldnames or ())
-    if "path" not in columns or (unknown := sorted(columns - _STATED - {"path"})):
-        wrong = f"has no column {unknown[0]}" if "path" in columns else "needs a column path"
-        raise ContractError(
-            f"{store.address(MANIFEST)}: the manifest {wrong}; it knows path, {', '.join(sorted(_STATED))}"
-        )
-    return {
-        row["path"]: {name: value.strip() for name, value in row.items() if value and name != "path"} for row in rows
-    }
+    known = f"the columns are path, {', '.join(sorted(_STATED))}"
+    if "path" not in columns:
+        raise ContractError(f"{store.address(MANIFEST)}: it has no column path; {known}")
+    if unknown := sorted(columns - _STATED - {"path"}):
+        raise ContractError(f"{store.address(MANIFEST)}: it has a column {unknown[0]}; {known}")
+    for number, row in enumerate(rows, 2):
+        if None in row or not row["path"]:
+            raise ContractError(f"{store.address(MANIFEST)}, line {number}: more values than columns, or no path")
+    return {row.pop("path"): {name: value.strip() for name, value in row.items() if value} for row in rows}
 
 
 def _source_file(path: str, size: int, version: str, stated: dict[str, str]) -> SourceFile:

@@ -18,6 +18,7 @@ from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
     GenericError,
+    InvalidPathError,
     NotFoundError,
     PermissionDeniedError,
     UnauthenticatedError,
@@ -115,6 +116,9 @@ class Store:
             raise FileNotFoundError(self.address(path)) from error
         except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
             raise ContractError(f"{self.address(path)}: access denied; check the credentials or the rights") from error
+        except InvalidPathError as error:
+            said = " ".join(str(error).partition("Debug source")[0].split())
+            raise ContractError(f"{self.address(path)}: {said}; rename that file") from error
         except (GenericError, BaseError, OSError) as error:
             if "NoSuchBucket" in str(error):
                 raise ContractError(f"{self.uri}: there is no such bucket; make it, or name another") from error

@@ -36,13 +36,12 @@ _FULL = (409, 425, 429, 503, 529)
 _EITHER = (408,)
 
 
-def trouble_of(status: int, detail: str, retry_after: str | None) -> Trouble | None:
-    """The trouble that an HTTP status stands for, or None where it is an answer (a refusal is one)."""
+def refuse(status: int, detail: str, retry_after: str | None) -> None:
+    """Raise the trouble that an HTTP status stands for, if it is not an answer (a refusal is one)."""
     if status in _FULL:
-        return Trouble(f"HTTP {status}", Blame.FULL, detail, seconds(retry_after))
+        raise Trouble(f"HTTP {status}", Blame.FULL, detail, seconds(retry_after))
     if status >= 500 or status in _EITHER:
-        return Trouble(f"HTTP {status}", Blame.EITHER, detail, seconds(retry_after))
-    return None
+        raise Trouble(f"HTTP {status}", Blame.EITHER, detail, seconds(retry_after))
 
 
 def seconds(retry_after: str | None) -> float:

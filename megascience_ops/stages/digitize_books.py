@@ -52,13 +52,16 @@ async def run(book: ClassifiedBook, ask: Ask, config: Config) -> Outcome:
         if read.format == "pdf" and config.engine.reads_images:
             todo = [page.number for page in pages.values() if page.verdict not in SOUND]
             pages |= await transcribed(todo, path, ask, seconds)
-    unread = [number for number, page in pages.items() if page.verdict not in (*SOUND, "ocr")]
+    unread = [page for page in pages.values() if page.verdict not in (*SOUND, "ocr")]
     if len(unread) > config.max_unread_pages * len(pages):
-        verdicts = Counter(pages[number].verdict for number in unread)
+        verdicts = Counter(page.verdict for page in unread)
         found = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
         return Aside("unreadable_pages", f"{len(unread)} of {len(pages)} pages have no usable text: {found}")
     kept = [page if page.verdict != "garbage" else page.model_copy(update={"text": ""}) for page in pages.values()]
-    return DigitizedBook(**dict(book), pages=kept, unread_pages=unread)
+    return [
+        DigitizedBook(**dict(book), pages=kept, unread_pages=[page.number for page in unread]),
+        *(Aside(f"page_{page.verdict}", f"page {page.number} has no usable text") for page in unread),
+    ]
 
 
 async def transcribed(todo: list[int], path: Path, ask: Ask, seconds: float) -> dict[int, Page]:

@@ -20,7 +20,6 @@ from megascience_ops.config import WHERE, StageConfig
 from megascience_ops.landing import landing_zone, local_copy, source_files
 from megascience_ops.rows import Book, SourceFile
 from megascience_ops.stage import Aside, DatasetStage, Decide, Outcome
-from megascience_ops.storage import Store
 
 
 class Config(StageConfig):
@@ -45,13 +44,16 @@ def source(batch: Batch, config: Config) -> Iterable[SourceFile]:
 async def look(batch: Batch, config: Config) -> Decide:
     """Digest every file, then take in each content once."""
     zone = landing_zone(config.textbooks)
-    digests = {file.id: _sha256(zone, file.id) for file in source(batch, config)}
-    first_path = {sha256: path for path, sha256 in sorted(digests.items(), reverse=True)}
+    files = sorted(source(batch, config), key=lambda file: (file.title is None, file.id))
+    digests = {file.id: hashlib.sha256(zone.get(file.id)).hexdigest() for file in files}
+    stays: dict[str, str] = {}  # of each content: the path that textbooks.csv gives a title, else the first
+    for path, sha256 in digests.items():
+        stays.setdefault(sha256, path)
 
     async def decide(file: SourceFile) -> Outcome:
         sha256 = digests[file.id]
-        if first_path[sha256] != file.id:
-            return Aside("duplicate_file", f"the same content as {first_path[sha256]}")
+        if stays[sha256] != file.id:
+            return Aside("duplicate_file", f"the same content as {stays[sha256]}")
         owner = _claim(batch, sha256[:16])
         if owner != batch.name:
             return Aside("seen_earlier", f"batch {owner} has taken it in")
@@ -62,10 +64,6 @@ async def look(batch: Batch, config: Config) -> Decide:
         return _book(file, sha256, book, config)
 
     return decide
-
-
-def _sha256(zone: Store, path: str) -> str:
-    return hashlib.sha256(zone.get(path)).hexdigest()
 
 
 def _claim(batch: Batch, book: str) -> str:

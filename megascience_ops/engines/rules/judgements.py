@@ -72,6 +72,11 @@ def short_answer(question: str, answer: str) -> str | None:
         return text.rstrip(". ") or None
     if _PARTS.search(question) or _PARTS.search(text) or question.count("?") > 1:
         return None
+    if leading := re.match(r"([$€£]?[−-]?\d[\d.,/]*\d%?|\d%?)\.(?=\s)", text):
+        return leading.group(1)  # "0.0714. Even when a patient tests positive, ..."
+    lines = text.split("\n")
+    if len(lines) > 1 and all(len(line) < 40 for line in lines) or sum(0 < len(line) < 25 for line in lines) > 3:
+        return None  # several values, or the pieces of a diagram
     return _last_value(text)
 
 

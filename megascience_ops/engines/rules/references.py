@@ -29,7 +29,15 @@ REFERENCES: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"!\[",
         ),
     ),
-    ("table", _any(rf"\bTables?\s+{_NUMBER}(?!\w)", r"\btable (?:below|above)\b", r"\bfollowing table\b")),
+    (
+        "table",
+        _any(
+            rf"\bTables?\s+{_NUMBER}(?!\w)",
+            r"\btable (?:below|above)\b",
+            r"\bfollowing table\b",
+            r"\b(?:in|from|using) the (?:[\w’]+ ){0,2}data ?set\b",
+        ),
+    ),
     (
         "equation",  # "equation 3 Ca(OH)2 + ..." is a chemist's equation, no number
         _any(

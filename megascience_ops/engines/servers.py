@@ -1,0 +1,242 @@
+"""The servers of one engine: who gets the next request, who is left in peace, and when it is hopeless.
+
+Two budgets. Patience is the servers': that long nothing may be answered at all. Tries are a request's own: it loses
+one where the server goes on answering others, and is given up when it has none left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import aiohttp
+from yarl import URL
+
+from megascience_ops.engines.http import Connections, parsed
+from megascience_ops.engines.pressure import Pressure, backoff, queue_of
+from megascience_ops.engines.trouble import Blame, GaveUp, Trouble
+from megascience_ops.errors import TransientError
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+TRIES = 4  # of a request's own, before it is given up
+DOUBTS = 3  # troubles that may be either's, before the server is asked for one token to see whose they are
+LOOK_SECONDS = 1.0  # between two looks at a server's queue
+
+
+class Server:
+    """One server: its address, its pressure, and what it says of itself."""
+
+    def __init__(self, url: URL, ceiling: int) -> None:
+        self.url = url
+        self.root = url.with_path(url.path.removesuffix("/v1") or "/")
+        self.pressure = Pressure(ceiling)
+        self.trouble = ""
+        self.facts: dict[str, str] = {}
+        self.tells_queue = True  # until it turns out that it does not
+        self.watch: asyncio.Task[None] | None = None
+        self.doubt = asyncio.Lock()
+
+
+class Servers:
+    """Several servers of the same model, with at most `concurrency` requests under way over all of them."""
+
+    def __init__(self, urls: Sequence[URL], connections: Connections, concurrency: int, patience: float) -> None:
+        self._servers = [Server(url, concurrency) for url in urls]
+        self._connections = connections
+        self._free, self._patience = concurrency, patience
+        self._queue: deque[asyncio.Future[Server]] = deque()
+        self._heard = time.monotonic()
+        self.retries: Counter[str] = Counter()
+
+    async def post(self, path: str, body: bytes, read: Callable[[int, bytes], T], probe: bytes) -> T:
+        """What `read` makes of status and body of an answer; it raises Trouble where that is none.
+
+        `probe` is a body that any healthy server answers. Raises GaveUp when the request has used up its tries,
+        TransientError when no server has answered anything for as long as patience lasts.
+        """
+        began = time.monotonic()
+        tries = _Tries()
+        while True:
+            server = await self._next()
+            sent = time.monotonic()
+            answers = server.pressure.answers
+            try:
+                status, said = await self._connections.post(server.url / path, body)
+                answer = read(status, said)
+                self._answered(server)
+                return answer
+            except Trouble as error:
+                trouble = error
+                self._troubled(server, trouble, sent)
+                tries.count(server, trouble, answers)
+                if tries.doubts >= DOUBTS and trouble.blame is Blame.EITHER:
+                    await self._probe(server, path, probe)
+            finally:
+                self._give_back(server)
+            if tries.used >= TRIES:
+                raise GaveUp(f"{trouble}, at the last of {TRIES} tries")
+            wait = backoff(tries.used + tries.doubts - 1) if trouble.blame in (Blame.EITHER, Blame.REQUEST) else 0.0
+            self._check_patience(began, wait)
+            await asyncio.sleep(wait)
+
+    def facts(self) -> dict[str, str]:
+        """What the servers say of themselves, where they do; different values side by side."""
+        names = sorted({name for server in self._servers for name in server.facts})
+        return {name: ", ".join(sorted({s.facts[name] for s in self._servers if name in s.facts})) for name in names}
+
+    async def close(self) -> None:
+        """Stop looking at the servers, and hang up."""
+        tasks = [server.watch for server in self._servers if server.watch]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._connections.close()
+
+    async def _next(self) -> Server:
+        """The server with most room, when it is our turn and there is one with any."""
+        if not self._queue and (server := self._take()):
+            return server
+        turn: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
+        self._hand_out()
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and not turn.exception():
+                self._give_back(turn.result())
+            raise
+
+    def _take(self) -> Server | None:
+        server = self._servers[0] if len(self._servers) == 1 else max(self._servers, key=lambda one: one.pressure.free)
+        if self._free < 1 or server.pressure.free < 1:
+            return None
+        self._free -= 1
+        server.pressure.under_way += 1
+        if server.watch is None or (server.tells_queue and server.watch.done()):
+            server.watch = asyncio.get_running_loop().create_task(self._watch(server))
+        return server
+
+    def _give_back(self, server: Server) -> None:
+        self._free += 1
+        server.pressure.under_way -= 1
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Give those who wait what room there is, first come, first served."""
+        while self._queue:
+            if self._queue[0].done():  # whoever waited was cancelled
+                self._queue.popleft()
+            elif server := self._take():
+                self._queue.popleft().set_result(server)
+            else:
+                return
+
+    def _answered(self, server: Server) -> None:
+        if server.trouble and server.pressure.dead:
+            log.info("%s: answers again", server.url)
+        server.pressure.answered()
+        server.trouble = ""
+        self._heard = time.monotonic()
+
+    def _troubled(self, server: Server, trouble: Trouble, sent: float) -> None:
+        self.retries[trouble.cause] += 1
+        rested = server.pressure.opens
+        server.pressure.troubled(trouble, sent)
+        server.trouble = str(trouble)
+        if trouble.blame is Blame.REQUEST:
+            self._heard = time.monotonic()
+        if server.pressure.opens > rested:
+            rest = max(0.0, server.pressure.opens - time.monotonic())
+            asyncio.get_running_loop().call_later(min(rest, self._patience) + 0.001, self._hand_out)
+            log.log(logging.WARNING if rest > 2 else logging.DEBUG, "%s: %s; waiting %.0f s", server.url, trouble, rest)
+
+    def _check_patience(self, began: float, wait: float) -> None:
+        """Raises TransientError, here and in all who wait, where no next try comes before patience ends."""
+        now = time.monotonic()
+        again = max(now + wait, min(server.pressure.opens for server in self._servers))
+        if again - max(began, self._heard) <= self._patience:
+            return
+        told = "; ".join(f"{server.url}: {server.trouble or 'no answer'}" for server in self._servers)
+        error = f"{told}; nothing was answered for {self._patience:g} s"
+        while self._queue:
+            if not (turn := self._queue.popleft()).done():
+                turn.set_exception(TransientError(error))
+        raise TransientError(error)
+
+    async def _probe(self, server: Server, path: str, body: bytes) -> None:
+        """See whether the server answers at all, so that troubles in doubt can be told apart; once at a time."""
+        if server.doubt.locked():
+            return
+        async with server.doubt:
+            try:
+                status, _ = await self._connections.post(server.url / path, body)
+            except Trouble as trouble:
+                log.debug("%s: in doubt, and %s", server.url, trouble)
+            else:
+                if status == 200:
+                    self._answered(server)
+
+    async def _watch(self, server: Server) -> None:
+        """Ask the server what it is, once; then how many wait in it, as long as something is under way."""
+        if server.tells_queue and not server.facts:
+            version = await self._glance(server.root / "version")
+            served = await self._glance(server.url / "models")
+            server.facts = _facts(version, served)
+        while server.tells_queue and server.pressure.under_way:
+            began = time.monotonic()
+            try:
+                metrics = await self._connections.glance(server.root / "metrics")
+            except (OSError, aiohttp.ClientError, Trouble):
+                metrics = b""  # may come back
+            told = queue_of(metrics.decode("utf-8", "replace")) if metrics else None
+            if told:
+                server.pressure.queue(*told)
+            elif metrics != b"":
+                server.tells_queue = False
+            self._hand_out()
+            await asyncio.sleep(max(0.0, began + LOOK_SECONDS - time.monotonic()))
+
+    async def _glance(self, url: URL) -> Any:
+        try:
+            return parsed(await self._connections.glance(url) or b"")
+        except (OSError, aiohttp.ClientError, Trouble):
+            return None
+
+
+class _Tries:
+    """What has been held against one request, and what is in doubt."""
+
+    def __init__(self) -> None:
+        self.used = 0
+        self.doubts = 0
+        self._answers: dict[Server, int] = {}
+
+    def count(self, server: Server, trouble: Trouble, answers: int) -> None:
+        """`answers`: how many answers the server had given when the request was sent."""
+        if trouble.blame is Blame.REQUEST:
+            self.used += 1
+        elif trouble.blame is Blame.EITHER:
+            if server.pressure.answers > self._answers.get(server, answers):
+                self.used, self.doubts = self.used + 1, 0
+            else:
+                self.doubts += 1
+            self._answers[server] = min(server.pressure.answers, self._answers.get(server, answers) + 1) if False else server.pressure.answers
+
+
+def _facts(version: Any, served: Any) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if isinstance(version, dict) and version.get("version"):
+        found["server_version"] = str(version["version"])
+    models = served.get("data") if isinstance(served, dict) else None
+    for one in models if isinstance(models, list) and len(models) == 1 else ():
+        if isinstance(one, dict):
+            wanted = {"server_model": one.get("root") or one.get("id"), "max_model_len": one.get("max_model_len")}
+            found |= {name: str(value) for name, value in wanted.items() if value}
+    return found

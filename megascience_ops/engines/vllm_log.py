@@ -1,0 +1,94 @@
+"""Reading vLLM's log: which line says why a server ended, and who has to act on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+TAIL_LINES = 8
+
+# Tag of the process, then level, time and place: "(EngineCore_DP0 pid=71) ERROR 09-28 15:47:24 [core.py:718] "
+_PREFIX = re.compile(r"^(\([\w ]+ pid=\d+\) ?)?((DEBUG|INFO|WARNING|ERROR|CRITICAL) [\d-]+ [\d:]+ \[[^]]*\] ?)?")
+_ERROR = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception)\b.*?: *\S|\berror: \S")
+_ECHO = re.compile(r"Engine ?core initialization failed|Engine process failed|EngineDeadError|validation errors? for")
+
+_PASSING = (
+    r"address already in use",
+    r"Free memory on device",  # a server that has just been killed still holds it
+    r"couldn't connect to|Max retries exceeded|ReadTimeout|Temporary failure in name resolution",
+)
+_FAULTS = (
+    (
+        r"offline mode is enabled|outgoing traffic has been disabled",
+        "download the model first, or unset HF_HUB_OFFLINE",
+    ),
+    (r"unrecognized arguments|error: argument |expected one argument", "check engine.vllm.extra_args and tuning_args"),
+    (r"gated repo|GatedRepoError|access to it and you must be authenticated", "accept the model's terms, set HF_TOKEN"),
+    (r"RevisionNotFound|Revision Not Found|not a valid git identifier|Invalid rev id", "check engine.revision"),
+    (
+        r"Invalid repository ID|not a valid model identifier|Repository Not Found|RepositoryNotFound|Repo id must"
+        r"|does not appear to have a file named|HFValidationError",
+        "check engine.model: a name on the hub, or a folder that holds a model",
+    ),
+    (
+        r"out of memory|OutOfMemoryError|No available memory for the cache|larger than the available KV cache"
+        r"|larger than the maximum number of tokens that can be stored in KV cache|can't allocate memory",
+        "lower engine.vllm.max_model_len, or raise gpu_memory_utilization or tensor_parallel",
+    ),
+    (r"User-specified max_model_len|greater than the derived max_model_len", "lower engine.vllm.max_model_len"),
+    (
+        r"larger than the number of available GPUs|divisible by tensor parallel|World size .* is larger",
+        "check engine.vllm.tensor_parallel against the GPUs there are",
+    ),
+    (r"Failed to infer device type|No CUDA GPUs|NVIDIA driver", "the server sees no GPU: run it where one is"),
+    (
+        r"quantization method|Unknown quantization|[Qq]uantization .*(not supported|does not match)",
+        "check engine.vllm.quantization",
+    ),
+    (r"trust_remote_code|trust-remote-code", "the model brings code: if you trust it, add --trust-remote-code"),
+    (r"architectures? .* (are|is) not supported|Cannot find model module", "this vLLM does not know the model"),
+    (r"No module named|PackageNotFoundError|cannot import name|undefined symbol", "mend the installation of vLLM"),
+)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why a server ended. `line` tells most; `fix` is set where only a person can mend it; `tail`: the last lines."""
+
+    line: str
+    fix: str | None
+    tail: str
+
+
+def ending(log: str, exit_code: int) -> Ending:
+    """What the log of a server that ended says about it."""
+    lines = [line for raw in log.splitlines() if (line := _PREFIX.sub("", raw).strip())]
+    tail = "\n".join(lines[-TAIL_LINES:])
+    for pattern in _PASSING:
+        if line := _first(pattern, lines):
+            if not _first(_FAULTS[0][0], lines):
+                return Ending(line, None, tail)
+    for pattern, fix in _FAULTS:
+        if line := _first(pattern, lines):
+            return Ending(line, fix, tail)
+    told = [line for line in lines if _ERROR.search(line) and not _ECHO.search(line)]
+    return Ending(told[0] if told and exit_code < 128 else _exit(exit_code), None, tail)
+
+
+def _first(pattern: str, lines: Iterable[str]) -> str | None:
+    """The first line with the pattern, without the words that pydantic puts before it."""
+    for line in lines:
+        if re.search(pattern, line):
+            return re.sub(r"^Value error, | \[type=\w+, .*$", "", line)[:300]
+    return None
+
+
+def _exit(code: int) -> str:
+    match code:
+        case 137:
+            return "killed (SIGKILL), as happens where memory runs out"
+        case _ if code > 128:
+            return f"ended by signal {code - 128}"
+        case _:
+            return f"ended with exit code {code}"

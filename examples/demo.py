@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -70,6 +71,7 @@ def run_recipe(env: dict[str, str]) -> tuple[int, bool]:
                 again = int(failed[2]) == TRY_AGAIN
                 say(f"  {failed[1]:<26}{time.monotonic() - started:5.1f} s  failed{', and is tried again' * again}")
                 if not again:
+                    process.send_signal(signal.SIGINT)  # it would wait for the other tasks, and heeds no SIGTERM
                     return failure(int(failed[2]), error), computed
         code = process.wait()
     return (failure(code, error) if code else 0), computed

@@ -139,7 +139,6 @@ def running(
 
 def stop_session(leader: subprocess.Popen[str], patience: float) -> None:
     """Stop every process of the session that `leader` opened, also those that it has lost sight of."""
-    leader.send_signal(signal.SIGINT)  # `airflow dags test` heeds no SIGTERM once it has run a task
     for number in (signal.SIGTERM, signal.SIGKILL):
         for member in _members(leader.pid):
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -100,6 +100,8 @@ def show(options: argparse.Namespace) -> None:
 
 def sample(options: argparse.Namespace) -> None:
     """Some rows that a stage wrote, spread evenly over them."""
+    if options.rows < 1:
+        raise ContractError(f"--rows {options.rows}: ask for one row at least")
     store, found = _found(options)
     flow = recipe(options.recipe)
     name = options.stage or found[-1].stage

@@ -43,7 +43,7 @@ class Computation:
         """Compute and commit these shards. Raises the first error; what was answered by then is kept."""
         run_row = await self._run_row()
         total = sum(shard.rows_in for shard in todo)
-        with RowProgress(self._batch.stage.name, total) as progress, _first_error():
+        with RowProgress(self._batch.stage.name, total) as progress, first_error():
             async with asyncio.TaskGroup() as group:
                 for shard in todo:
                     group.create_task(self._compute_shard(shard, run_row, progress))
@@ -77,7 +77,7 @@ class Computation:
 
         async def decide(row: Row) -> None:
             try:
-                decided.append(await _decided(row, run_row, asker.for_row(row.id) if asker else _nobody))
+                decided.append(await decide_row(row, run_row, asker))
             except Exception as error:
                 error.add_note(f"{self._batch.stage.name} was at row {row.id}")
                 raise
@@ -99,9 +99,10 @@ class Computation:
         return Asker(batch.engine, Kept(batch.store, batch.folder(), shard.part), config)
 
 
-async def _decided(row: Row, run_row: RunRow, ask: Ask) -> Decided:
+async def decide_row(row: Row, run_row: RunRow, asker: Asker | None) -> Decided:
+    """What becomes of a row. An answer that gives no value puts it aside; nothing is written."""
     try:
-        outcome = await run_row(row, ask)
+        outcome = await run_row(row, asker.for_row(row.id) if asker else _nobody)
     except AnswerError as error:
         outcome = Aside.of(error)
     return Decided(row, [outcome] if isinstance(outcome, Row | Aside) else list(outcome))
@@ -112,7 +113,7 @@ async def _nobody(prompt: Prompt[T], /, **slots: Slot) -> T:
 
 
 @contextmanager
-def _first_error() -> Iterator[None]:
+def first_error() -> Iterator[None]:
     """The first error of a group of tasks, instead of the group: it has one line to say."""
     try:
         yield

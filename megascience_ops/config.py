@@ -22,7 +22,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class VllmConfig(Frozen):
-    """The server that the vllm engine starts. What the model is and what it may be asked bears identity; the rest is WHERE.
+    """The server that the vllm engine starts. What the model is, and what it can be asked, bears identity.
 
     `max_model_len`, in tokens, decides which prompts are too long. `extra_args` are arguments of `vllm serve` that
     bear on the answers, such as --chat-template or --hf-overrides; `tuning_args` are those that do not, such as
@@ -51,7 +51,13 @@ class VllmConfig(Frozen):
 class EngineConfig(Frozen):
     """Who answers. `url`, `key_env` and the limits say where; `kind`, `model`, `revision` and `sampling` say who.
 
-    `sampling` overrides what the prompt files ask for (names of the OpenAI API).
+    `sampling` overrides what the prompt files ask for, by the names of the OpenAI API; it goes to the server as it
+    stands, so `stop`, `seed`, `response_format` with a JSON schema, or vLLM's `structured_outputs` with a choice work
+    where the server has them, and nothing is added. `url` may name several servers of the same model, separated by
+    commas. `served_as` is the name under which the model answers, where it is another than the one to ask for.
+    `concurrency` is the most that is under way over all servers: what each of them can take, it finds out.
+    A request is given up after `timeout_seconds` a few times over, if the server answers others meanwhile; the stage,
+    when nothing at all was answered for `patience_seconds`.
     """
 
     kind: Literal["rules", "endpoint", "vllm", "sentence_transformers", "scripted"] = "rules"
@@ -59,6 +65,7 @@ class EngineConfig(Frozen):
     revision: str | None = None
     sampling: dict[str, Any] = {}
     url: Annotated[str | None, WHERE] = None
+    served_as: Annotated[str | None, WHERE] = None
     key_env: Annotated[str, WHERE] = "OPENAI_API_KEY"
     script: Annotated[str | None, WHERE] = None
     concurrency: Annotated[int, WHERE] = Field(default=64, ge=1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from megascience_ops import receipts
 from megascience_ops.batch import Batch
 from megascience_ops.config import AskingConfig, Settings
@@ -16,19 +19,25 @@ async def run(
     settings: Settings, stage: str, lane: Lane = WHOLE, *, recompute: bool = False, engine: Engine | None = None
 ) -> Receipt | None:
     """Bring one stage up to date; `engine` answers in place of the configured one. See `runner.run_stage`."""
+    async with opened(settings, stage, engine) as batch:
+        return await run_stage(batch, lane, recompute=recompute)
+
+
+@asynccontextmanager
+async def opened(settings: Settings, stage: str, engine: Engine | None = None) -> AsyncIterator[Batch]:
+    """The batch in view of a stage, with its engine open for as long as the context lasts, where it asks one."""
     flow = recipe(settings.recipe)
     flow.check(settings)
     one = flow.stage(stage)
     config = settings.of(one.name, one.config)
-    opened = None
+    asked = None
     if isinstance(config, AskingConfig):
-        opened = engine or open_engine(config.engine)
-    batch = Batch(settings, flow, one, Store(settings.root), opened)
+        asked = engine or open_engine(config.engine)
     try:
-        return await run_stage(batch, lane, recompute=recompute)
+        yield Batch(settings, flow, one, Store(settings.root), asked)
     finally:
-        if opened and opened is not engine:
-            await opened.close()
+        if asked and asked is not engine:
+            await asked.close()
 
 
 def summary(settings: Settings, receipt: Receipt) -> dict[str, object]:

@@ -91,7 +91,7 @@ class Shards:
         """Write a shard's asides, its effort and then its rows; or take what another worker has written."""
         stage, folder = self._batch.stage, self._batch.folder()
         kept = [row for one in decided for row in one.outcome if isinstance(row, Row)]
-        asides = [aside for one in decided for aside in _asides(one)]
+        asides = [aside for one in decided for aside in aside_rows(one)]
         facts = _tally(shard, decided, len(kept))
         _check(stage.name, facts, kept)
         if asides:
@@ -124,7 +124,7 @@ class Shards:
         return f"{self._batch.folder()}/effort/part-{facts.part:05}.{facts.fingerprint[:8]}.json"
 
 
-def _asides(decided: Decided) -> Iterable[AsideRow]:
+def aside_rows(decided: Decided) -> Iterable[AsideRow]:
     """The asides of one row; where the rest of it goes on, each is a part and gets a number of its own."""
     row = decided.row.id
     whole = not any(isinstance(one, Row) for one in decided.outcome)

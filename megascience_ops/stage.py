@@ -77,7 +77,8 @@ class DatasetStage:
 
     `also_reads(batch, config)` names, with digests, what it reads beyond the stage before: part of the fingerprint.
     `source(batch, config)` yields the rows of a stage that has none before it. `folder` and `part` say where its rows
-    go: a name without the fingerprint is overwritten, the others are immutable.
+    go: a name without the fingerprint is overwritten, the others are immutable. `preview(batch, config, rows)` is
+    `look` for a few rows by themselves, and leaves no trace: for those who try a stage, or plan what it will cost.
     """
 
     name: str
@@ -89,6 +90,7 @@ class DatasetStage:
     source: Callable[[Batch, Any], Iterable[Row]] | None = None
     folder: str = "{recipe}/batch={batch}/{stage}"
     part: str = "part-{part:05}.{fingerprint}.parquet"
+    preview: Callable[[Batch, Any, Sequence[Any]], Awaitable[Decide]] | None = None
     version: int = 1
 
     @property

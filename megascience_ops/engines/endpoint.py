@@ -1,42 +1,39 @@
-"""The endpoint engine: any OpenAI-compatible server, by URL and key.
+"""The endpoint engine: any OpenAI-compatible server, or several of the same model, by URL and key.
 
-Two budgets of patience: a server that is down, full or slow is waited for (`patience_seconds` without a single
-answer), and does not use up a request's own attempts; a request that the server itself refuses is that row's trouble
-and comes back as a completion that says so.
+What the servers cannot do now is waited for; what they cannot do at all ends the stage with a line for a person; what
+is the trouble of one request comes back as a completion that says so.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import logging
-import os
-import random
-import time
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
-
-from megascience_ops.completions import Completion, FinishReason, Image, Request
+from megascience_ops.completions import Completion, Image, Request
 from megascience_ops.config import EngineConfig
+from megascience_ops.engines.answers import Said, chat, embeddings, refusal, token_counts
+from megascience_ops.engines.http import Connections, address, key_from, parsed
+from megascience_ops.engines.servers import Servers
+from megascience_ops.engines.trouble import GaveUp
 from megascience_ops.errors import ContractError, TransientError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-log = logging.getLogger(__name__)
-
-BUSY = (408, 409, 425, 429, 500, 502, 503, 504)
-MALFORMED_ATTEMPTS = 4  # answers that are no chat completion, before the row is told so
-LONGEST_WAIT = 60.0
 EMBED_BATCH = 128
-_TOO_LONG = ("context length", "context_length", "maximum context", "max_model_len", "too long", "too many tokens")
+OURS = frozenset(("model", "messages", "stream"))  # of a request's keys, those that no sampling may set
 
 
 class EndpointEngine:
-    """Answers with the model of a server. One connection pool; at most `concurrency` requests under way."""
+    """Answers with the model of one server or several. At most `concurrency` requests are under way.
+
+    `retries` counts the tries that came to nothing, by cause: connection, timeout, HTTP 429, malformed and so on.
+    """
 
     def __init__(self, config: EngineConfig) -> None:
         if not config.url:
@@ -45,128 +42,131 @@ class EndpointEngine:
             raise ContractError("engine endpoint: no model named; set --model to one that the server serves")
         self._config = config
         self._model = config.model
-        self._url = config.url.rstrip("/")
-        self._slots = asyncio.Semaphore(config.concurrency)
-        self._session: aiohttp.ClientSession | None = None
-        self._last_answer = time.monotonic()
+        self._known_as = {None, self._model, config.served_as}
+        connections = Connections(key_from(config.key_env), config.timeout_seconds)
+        urls = [address(url) for url in config.url.split(",") if url.strip()]
+        self._servers = Servers(urls, connections, config.concurrency, config.patience_seconds)
+        self._probe = _encoded({**self._asking([{"role": "user", "content": "1"}]), "max_tokens": 1})
 
     @property
     def identity(self) -> Mapping[str, str]:
         """The URL is not part of it: the same model behind another address gives the same answers."""
         return {"kind": "endpoint", "model": self._model, "revision": self._config.revision or ""}
 
+    @property
+    def retries(self) -> Counter[str]:
+        return self._servers.retries
+
+    def facts(self) -> dict[str, str]:
+        """What the receipt may want to know of who answered, as far as the servers tell: complete once all are used."""
+        return {"model": self._model, **self._servers.facts()}
+
     async def complete(self, request: Request, row: str) -> Completion:
-        body = {"model": self._model, "messages": [{"role": "user", "content": _content(request)}], **request.sampling}
-
-        def completion(text: str, finish_reason: FinishReason, usage: Mapping[str, Any]) -> Completion:
-            return Completion(
-                id=request.digest,
-                row=row,
-                prompt=request.prompt,
-                text=text.encode("utf-8", "replace").decode("utf-8"),
-                finish_reason=finish_reason,
-                model=self._model,
-                prompt_tokens=usage.get("prompt_tokens") or 0,
-                cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0,
-                completion_tokens=usage.get("completion_tokens") or 0,
+        sampling = request.sampling
+        if not OURS.isdisjoint(sampling) or sampling.get("n", 1) != 1:
+            raise ContractError(
+                f"{request.prompt}: sampling cannot set {', '.join(sorted(OURS))}, nor n beyond 1: one request, one answer"
             )
+        body = _encoded({**self._asking([{"role": "user", "content": _content(request)}]), **sampling})
 
-        for attempt in range(MALFORMED_ATTEMPTS):
-            status, said = await self._post("/chat/completions", body)
-            if status != 200:
-                text = _message(said)
-                too_long = any(sign in text.lower() for sign in _TOO_LONG) or status == 413
-                return completion(f"HTTP {status}: {text}", "too_long" if too_long else "refused", {})
-            try:
-                choice = said["choices"][0]
-                text, finish_reason = choice["message"]["content"], choice["finish_reason"]
-                usage = said.get("usage") or {}
-                if isinstance(text, str):
-                    whole: dict[str, FinishReason] = {"length": "length", "content_filter": "refused"}
-                    return completion(text, whole.get(finish_reason, "stop"), usage)
-            except (KeyError, IndexError, TypeError, AttributeError):
-                pass  # not a chat completion: asked again, like an empty one
-            await asyncio.sleep(_backoff(attempt))
-        return completion("the server gave no answer in the form of a chat completion", "refused", {})
+        def read(status: int, answer: bytes) -> Said:
+            if status == 200:
+                said = chat(answer)
+                self._check_name(said.model)
+                return said
+            self._check_refusal(status, answer, request)
+            return refusal(status, answer)
+
+        try:
+            said = await self._servers.post("chat/completions", body, read, self._probe)
+        except GaveUp as error:
+            said = Said(str(error), "refused")
+        return Completion(
+            id=request.digest,
+            row=row,
+            prompt=request.prompt,
+            text=said.text if said.text.isascii() else said.text.encode("utf-8", "replace").decode("utf-8"),
+            finish_reason=said.finish_reason,
+            model=self._model,
+            **token_counts(said.usage),
+        )
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         import numpy as np
 
-        async def some(start: int) -> list[list[float]]:
-            body = {"model": self._model, "input": list(texts[start : start + EMBED_BATCH])}
-            status, said = await self._post("/embeddings", body)
-            if status != 200:
-                raise ContractError(
-                    f"{self._url}/embeddings: HTTP {status}: {_message(said)}; is it an embedding model?"
-                )
-            try:
-                return [one["embedding"] for one in sorted(said["data"], key=lambda one: one["index"])]
-            except (KeyError, TypeError) as error:
-                raise TransientError(f"{self._url}/embeddings: not a list of embeddings") from error
+        if not texts:
+            return np.zeros((0, 0), dtype=np.float32)
+        asking = {"model": self._model, "encoding_format": "base64"}  # a sixth of the time; plain lists are read too
+        probe = _encoded({**asking, "input": ["1"]})
 
-        batches = await asyncio.gather(*(some(start) for start in range(0, len(texts), EMBED_BATCH)))
-        vectors = np.array([vector for batch in batches for vector in batch], dtype=np.float32)
+        async def some(batch: list[str]) -> list[NDArray[np.float32]]:
+            def read(status: int, answer: bytes) -> list[NDArray[np.float32]]:
+                if status != 200:
+                    self._check_refusal(status, answer, None)
+                    raise ContractError(f"{refusal(status, answer).text}; is {self._model} an embedding model?")
+                vectors, model = embeddings(answer, len(batch))
+                self._check_name(model)
+                return vectors
+
+            try:
+                return await self._servers.post("embeddings", _encoded({**asking, "input": batch}), read, probe)
+            except GaveUp as error:
+                raise TransientError(f"{self._config.url}: no embeddings: {error}") from error
+
+        batches = (list(texts[start : start + EMBED_BATCH]) for start in range(0, len(texts), EMBED_BATCH))
+        vectors = np.array([vector for batch in await asyncio.gather(*map(some, batches)) for vector in batch])
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         found: NDArray[np.float32] = (vectors / np.where(norms == 0, 1, norms)).astype(np.float32)
         return found
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session:
-            await self._session.close()
+        await self._servers.close()
 
-    async def _post(self, path: str, body: Mapping[str, Any]) -> tuple[int, Any]:
-        """Status and JSON of an answer that is one; waits for a server that is down or full.
+    def _asking(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"model": self._model, "messages": messages}
 
-        Raises TransientError after `patience_seconds` in which the server answered nothing, ContractError when the
-        key or the model is wrong.
-        """
-        async with self._slots:
-            began = time.monotonic()
-            attempt = 0
-            while True:
-                wait = _backoff(attempt)
-                attempt += 1
-                try:
-                    async with self._connected().post(self._url + path, json=body) as response:
-                        if response.status not in BUSY:
-                            said = await response.json(content_type=None)
-                            self._last_answer = time.monotonic()
-                            self._refuse(response.status, said)
-                            return response.status, said
-                        trouble = f"HTTP {response.status}"
-                        wait = max(wait, _retry_after(response.headers.get("Retry-After")))
-                except (aiohttp.ClientError, TimeoutError, ValueError, ConnectionError) as error:
-                    trouble = str(error) or type(error).__name__
-                if time.monotonic() + wait - max(began, self._last_answer) > self._config.patience_seconds:
-                    raise TransientError(f"{self._url}: {trouble} for {self._config.patience_seconds:.0f} s")
-                if attempt in (1, 4) or attempt % 10 == 0:
-                    log.warning("%s: %s; waiting %.0f s", self._url, trouble, wait)
-                await asyncio.sleep(wait)
-
-    def _connected(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            key = os.environ.get(self._config.key_env)
-            self._session = aiohttp.ClientSession(
-                headers={"Authorization": f"Bearer {key}"} if key else {},
-                timeout=aiohttp.ClientTimeout(total=self._config.timeout_seconds),
-                connector=aiohttp.TCPConnector(limit=self._config.concurrency),
+    def _check_name(self, name: str | None) -> None:
+        """Raises ContractError where another model answers; a dated release of the one asked for is the same."""
+        if name in self._known_as:
+            return
+        assert name is not None
+        asked, answers = (one.rpartition("/")[2].lower() for one in (self._model, name))
+        stem = asked.removesuffix("latest")
+        if not answers.startswith(stem) or answers.removeprefix(stem).strip("0123456789-@"):
+            raise ContractError(
+                f"{self._config.url}: {name} answers where {self._model} was asked; set --model to the right one, or "
+                f"engine.served_as={name} if it is the same"
             )
-        return self._session
+        self._known_as.add(name)
 
-    def _refuse(self, status: int, said: Any) -> None:
+    def _check_refusal(self, status: int, body: bytes, request: Request | None) -> None:
+        """Raises ContractError where the server would refuse every request, for a person to mend."""
+        said = refusal(status, body)
+        where = f"{self._config.url}: {said.text}"
         if status in (401, 403):
-            raise ContractError(
-                f"{self._url}: HTTP {status}, the server does not accept the key; put one into ${self._config.key_env}"
-            )
-        if status == 404:
-            raise ContractError(
-                f"{self._url}: HTTP 404: {_message(said)}; check the URL and that it serves {self._model}"
-            )
+            raise ContractError(f"{where}; the server does not accept the key: put one into ${self._config.key_env}")
+        if status in (402, 407):
+            raise ContractError(f"{where}; somebody has to pay or sign in first")
+        if status in (404, 405):
+            raise ContractError(f"{where}; does it serve {self._model}, and does the address end as /v1 does?")
+        limit, wanted = self._servers.facts().get("max_model_len", ""), request and request.sampling.get("max_tokens")
+        if said.finish_reason == "too_long" and request and limit.isdigit() and isinstance(wanted, int):
+            if wanted >= int(limit):
+                raise ContractError(
+                    f"{where}; {request.prompt} asks for max_tokens {wanted}, and no prompt fits beside that: set "
+                    "engine.sampling.max_tokens lower, or serve the model with a longer context"
+                )
+        error = (parsed(body) or {}).get("error") if isinstance(parsed(body), dict) else None
+        if isinstance(error, dict) and error.get("code") in ("unsupported_parameter", "unknown_parameter"):
+            raise ContractError(f"{where}; change engine.sampling")
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()
 
 
 def _content(request: Request) -> str | list[dict[str, Any]]:
-    """The message in the API's form: plain text, or text and images in order."""
     if len(request.parts) == 1 and isinstance(request.parts[0], str):
         return request.parts[0]
     return [_image(part) if isinstance(part, Image) else {"type": "text", "text": part} for part in request.parts]
@@ -175,23 +175,3 @@ def _content(request: Request) -> str | list[dict[str, Any]]:
 def _image(image: Image) -> dict[str, Any]:
     data = base64.b64encode(image.data).decode("ascii")
     return {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{data}"}}
-
-
-def _message(said: Any) -> str:
-    """What the server says went wrong, in one line."""
-    error = said.get("error", said) if isinstance(said, dict) else said
-    text = error.get("message", error) if isinstance(error, dict) else error
-    return " ".join(str(text).split())[:300]
-
-
-def _backoff(attempt: int) -> float:
-    """Seconds before the next try: doubling, with jitter so that many do not come back at once."""
-    return float(min(LONGEST_WAIT, 0.5 * 2**attempt) * random.uniform(0.7, 1.3))  # noqa: S311
-
-
-def _retry_after(header: str | None) -> float:
-    """Seconds that the server asks us to wait; a date is not worth parsing for a minute's difference."""
-    try:
-        return min(float(header or 0), 10 * LONGEST_WAIT)
-    except ValueError:
-        return 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -30,11 +31,15 @@ class Connections:
         self._timeout = timeout_seconds
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, url: URL, body: bytes) -> tuple[int, bytes]:
-        """Status and body of an answer. Raises Trouble, or ContractError where only a person can help."""
+    async def post(self, url: URL, body: bytes, seconds: float | None = None) -> tuple[int, bytes]:
+        """Status and body of an answer, within `seconds` or those configured.
+
+        Raises Trouble, or ContractError where only a person can help.
+        """
         try:
+            timeout = aiohttp.ClientTimeout(total=min(seconds, self._timeout)) if seconds else None
             data: bytes | io.BytesIO = body if len(body) < ONE_WRITE else io.BytesIO(body)
-            async with self._opened().post(url, data=data, allow_redirects=False) as response:
+            async with self._opened().post(url, data=data, timeout=timeout, allow_redirects=False) as response:
                 status = response.status
                 if 300 <= status < 400:
                     raise ContractError(f"{url}: the server points to {response.headers.get('Location')}: name that")
@@ -45,6 +50,8 @@ class Connections:
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError, aiohttp.InvalidURL) as error:
             raise ContractError(f"{url}: {_named(error)}; mend the address or the certificate") from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
+                raise ContractError(f"{_named(error)}: lower engine.concurrency, or raise `ulimit -n`") from error
             raise Trouble("connection", Blame.DOWN, _named(error)) from error
         except TimeoutError as error:
             raise Trouble("timeout", Blame.EITHER, f"no answer within {self._timeout:g} s") from error

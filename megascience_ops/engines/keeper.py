@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
@@ -47,7 +48,7 @@ def keep(parent: int, grace: float, command: list[str]) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _dies_with_us() -> subprocess._PreexecFn | None:
+def _dies_with_us() -> Callable[[], object] | None:
     """On Linux the command dies even when this process is killed outright; nothing else is known to offer that."""
     if sys.platform != "linux":
         return None

@@ -26,7 +26,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 TRIES = 4  # of a request's own, before it is given up
-DOUBTS = 3  # troubles that may be either's, before the server is asked for one token to see whose they are
+DOUBTS = 3  # tries, before the server is asked for one token to see whose trouble it is
+PROBE_SECONDS = 60.0
 LOOK_SECONDS = 1.0  # between two looks at a server's queue
 
 
@@ -42,6 +43,15 @@ class Server:
         self.tells_queue = True  # until it turns out that it does not
         self.watch: asyncio.Task[None] | None = None
         self.doubt = asyncio.Lock()
+        self.probed = 0.0
+        self.known = False
+        self._paths: dict[str, URL] = {}
+
+    def at(self, path: str) -> URL:
+        """The address of one of its routes."""
+        if path not in self._paths:
+            self._paths[path] = self.url / path
+        return self._paths[path]
 
 
 class Servers:
@@ -61,29 +71,26 @@ class Servers:
         `probe` is a body that any healthy server answers. Raises GaveUp when the request has used up its tries,
         TransientError when no server has answered anything for as long as patience lasts.
         """
-        began = time.monotonic()
         tries = _Tries()
         while True:
             server = await self._next()
-            sent = time.monotonic()
-            answers = server.pressure.answers
+            sent, answers = time.monotonic(), server.pressure.answers
             try:
-                status, said = await self._connections.post(server.url / path, body)
+                status, said = await self._connections.post(server.at(path), body)
                 answer = read(status, said)
                 self._answered(server)
                 return answer
             except Trouble as error:
                 trouble = error
                 self._troubled(server, trouble, sent)
-                tries.count(server, trouble, answers)
-                if tries.doubts >= DOUBTS and trouble.blame is Blame.EITHER:
-                    await self._probe(server, path, probe)
+                if tries.in_doubt(server, trouble, answers) and await self._probe(server, path, probe):
+                    tries.used += 1
             finally:
                 self._give_back(server)
             if tries.used >= TRIES:
                 raise GaveUp(f"{trouble}, at the last of {TRIES} tries")
-            wait = backoff(tries.used + tries.doubts - 1) if trouble.blame in (Blame.EITHER, Blame.REQUEST) else 0.0
-            self._check_patience(began, wait)
+            wait = backoff(tries.made - 1) if trouble.blame in (Blame.EITHER, Blame.REQUEST) else 0.0
+            self._check_patience(tries.began, wait)
             await asyncio.sleep(wait)
 
     def facts(self) -> dict[str, str]:
@@ -170,25 +177,27 @@ class Servers:
                 turn.set_exception(TransientError(error))
         raise TransientError(error)
 
-    async def _probe(self, server: Server, path: str, body: bytes) -> None:
-        """See whether the server answers at all, so that troubles in doubt can be told apart; once at a time."""
-        if server.doubt.locked():
-            return
+    async def _probe(self, server: Server, path: str, body: bytes) -> bool:
+        """Does the server answer anything? One of those in doubt asks it, and the others wait for what it finds."""
+        doubted, answers = time.monotonic(), server.pressure.answers
         async with server.doubt:
-            try:
-                status, _ = await self._connections.post(server.url / path, body)
-            except Trouble as trouble:
-                log.debug("%s: in doubt, and %s", server.url, trouble)
-            else:
-                if status == 200:
-                    self._answered(server)
+            if server.pressure.answers == answers and server.probed < doubted:
+                server.probed = time.monotonic()
+                try:
+                    status, _ = await self._connections.post(server.at(path), body, PROBE_SECONDS)
+                except Trouble as trouble:
+                    log.debug("%s: in doubt, and %s", server.url, trouble)
+                else:
+                    if status == 200:
+                        self._answered(server)
+            return server.pressure.answers > answers
 
     async def _watch(self, server: Server) -> None:
         """Ask the server what it is, once; then how many wait in it, as long as something is under way."""
-        if server.tells_queue and not server.facts:
+        if not server.known:
             version = await self._glance(server.root / "version")
             served = await self._glance(server.url / "models")
-            server.facts = _facts(version, served)
+            server.facts, server.known = _facts(version, served), version is not None or served is not None
         while server.tells_queue and server.pressure.under_way:
             began = time.monotonic()
             try:
@@ -211,23 +220,27 @@ class Servers:
 
 
 class _Tries:
-    """What has been held against one request, and what is in doubt."""
+    """What has been tried for one request, and how many of its tries it has used up."""
 
     def __init__(self) -> None:
-        self.used = 0
-        self.doubts = 0
-        self._answers: dict[Server, int] = {}
+        self.began = time.monotonic()
+        self.made = self.used = 0
+        self._seen: dict[Server, int] = {}
 
-    def count(self, server: Server, trouble: Trouble, answers: int) -> None:
-        """`answers`: how many answers the server had given when the request was sent."""
-        if trouble.blame is Blame.REQUEST:
+    def in_doubt(self, server: Server, trouble: Trouble, answers: int) -> bool:
+        """Count a trouble where it is the request's, and say whether it is worth a probe to find out whose it is.
+
+        `answers` is how many the server had given when this was sent: others got theirs if there are more now.
+        """
+        if trouble.blame not in (Blame.EITHER, Blame.REQUEST):
+            return False
+        self.made += 1
+        others = server.pressure.answers > self._seen.get(server, answers)
+        self._seen[server] = server.pressure.answers
+        if others or trouble.blame is Blame.REQUEST:
             self.used += 1
-        elif trouble.blame is Blame.EITHER:
-            if server.pressure.answers > self._answers.get(server, answers):
-                self.used, self.doubts = self.used + 1, 0
-            else:
-                self.doubts += 1
-            self._answers[server] = min(server.pressure.answers, self._answers.get(server, answers) + 1) if False else server.pressure.answers
+            return False
+        return trouble.slow or self.made >= DOUBTS
 
 
 def _facts(version: Any, served: Any) -> dict[str, str]:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from megascience_ops.completions import Completion, Request
 from megascience_ops.config import EngineConfig
 from megascience_ops.engines.endpoint import EndpointEngine
-from megascience_ops.engines.server import HOST, Server, free_port, is_free
 from megascience_ops.engines.vllm_log import Ending
+from megascience_ops.engines.vllm_server import HOST, Server, free_port, is_free
 from megascience_ops.errors import ContractError, TransientError
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class VllmEngine:
         self._under_way: dict[asyncio.Task[Any], str] = {}
         self._deaths: Counter[str] = Counter()  # of the server, by the request that was under way
         self._alone = asyncio.Lock()
+        self._has_served = False
         self._restarts: list[str] = []
 
     @property
@@ -109,10 +110,10 @@ class VllmEngine:
                     return await task
                 except asyncio.CancelledError:
                     caller = asyncio.current_task()
-                    if caller is None or caller.cancelling():
-                        raise
+                    if task in self._under_way or caller is None or caller.cancelling():
+                        raise  # it was not `_interrupt`
                 finally:
-                    del self._under_way[task]
+                    self._under_way.pop(task, None)
 
     async def _server(self) -> None:
         """Wait for the server, the first time by starting it. Raises what ended it for good."""
@@ -154,10 +155,11 @@ class VllmEngine:
         try:
             server.launch()
             if ended := await server.ready():
-                if ended.fix and not self._restarts:
+                if ended.fix and not self._has_served:
                     raise ContractError(f"engine vllm: {ended.line}; {ended.fix} (log: {self._log_file})")
                 return ended
             log.info("vllm: %s is ready after %.0f s", self._config.model, time.monotonic() - began)
+            self._has_served = True
             self._serving.set_result(None)
             ended = await server.end()
             self._serving = asyncio.get_running_loop().create_future()
@@ -168,7 +170,8 @@ class VllmEngine:
 
     def _interrupt(self) -> None:
         """Take back what is under way: whoever asked will ask again."""
-        for task, name in self._under_way.items():
+        while self._under_way:
+            task, name = self._under_way.popitem()
             self._deaths[name] += 1
             task.cancel()
 

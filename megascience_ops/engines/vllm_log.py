@@ -13,16 +13,15 @@ _PREFIX = re.compile(r"^(\([\w ]+ pid=\d+\) ?)?((DEBUG|INFO|WARNING|ERROR|CRITIC
 _ERROR = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception)\b.*?: *\S|\berror: \S")
 _ECHO = re.compile(r"Engine ?core initialization failed|Engine process failed|EngineDeadError|validation errors? for")
 
-_PASSING = (
-    r"address already in use",
-    r"Free memory on device",  # a server that has just been killed still holds it
-    r"couldn't connect to|Max retries exceeded|ReadTimeout|Temporary failure in name resolution",
-)
-_FAULTS = (
+# What it says, and how a person can mend it; None: it may pass. The first that is found counts.
+_KNOWN: tuple[tuple[str, str | None], ...] = (
     (
         r"offline mode is enabled|outgoing traffic has been disabled",
         "download the model first, or unset HF_HUB_OFFLINE",
     ),
+    (r"address already in use", None),
+    (r"Free memory on device", None),  # a server that has just been killed still holds it
+    (r"couldn't connect to|Max retries exceeded|ReadTimeout|Temporary failure in name resolution", None),
     (r"unrecognized arguments|error: argument |expected one argument", "check engine.vllm.extra_args and tuning_args"),
     (r"gated repo|GatedRepoError|access to it and you must be authenticated", "accept the model's terms, set HF_TOKEN"),
     (r"RevisionNotFound|Revision Not Found|not a valid git identifier|Invalid rev id", "check engine.revision"),
@@ -62,22 +61,18 @@ class Ending:
 
 
 def ending(log: str, exit_code: int) -> Ending:
-    """What the log of a server that ended says about it."""
+    """What the log of a server that ended says about it; an exit code above 128 is a signal's number plus 128."""
     lines = [line for raw in log.splitlines() if (line := _PREFIX.sub("", raw).strip())]
     tail = "\n".join(lines[-TAIL_LINES:])
-    for pattern in _PASSING:
-        if line := _first(pattern, lines):
-            if not _first(_FAULTS[0][0], lines):
-                return Ending(line, None, tail)
-    for pattern, fix in _FAULTS:
-        if line := _first(pattern, lines):
-            return Ending(line, fix, tail)
+    for pattern, fix in _KNOWN:
+        if found := _first(pattern, lines):
+            return Ending(found, fix, tail)
     told = [line for line in lines if _ERROR.search(line) and not _ECHO.search(line)]
     return Ending(told[0] if told and exit_code < 128 else _exit(exit_code), None, tail)
 
 
 def _first(pattern: str, lines: Iterable[str]) -> str | None:
-    """The first line with the pattern, without the words that pydantic puts before it."""
+    """The first line with the pattern, without the words that pydantic puts around it."""
     for line in lines:
         if re.search(pattern, line):
             return re.sub(r"^Value error, | \[type=\w+, .*$", "", line)[:300]
@@ -85,10 +80,6 @@ def _first(pattern: str, lines: Iterable[str]) -> str | None:
 
 
 def _exit(code: int) -> str:
-    match code:
-        case 137:
-            return "killed (SIGKILL), as happens where memory runs out"
-        case _ if code > 128:
-            return f"ended by signal {code - 128}"
-        case _:
-            return f"ended with exit code {code}"
+    if code == 137:
+        return "killed (SIGKILL), as happens where memory runs out"
+    return f"ended by signal {code - 128}" if code > 128 else f"ended with exit code {code}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -20,6 +20,7 @@ from megascience_ops.config import WHERE, StageConfig
 from megascience_ops.landing import landing_zone, local_copy, source_files
 from megascience_ops.rows import Book, SourceFile
 from megascience_ops.stage import Aside, DatasetStage, Decide, Outcome
+from megascience_ops.storage import Store
 
 
 class Config(StageConfig):
@@ -54,25 +55,45 @@ async def look(batch: Batch, config: Config) -> Decide:
         sha256 = digests[file.id]
         if stays[sha256] != file.id:
             return Aside("duplicate_file", f"the same content as {stays[sha256]}")
-        owner = _claim(batch, sha256[:16])
-        if owner != batch.name:
-            return Aside("seen_earlier", f"batch {owner} has taken it in")
-        with local_copy(zone, file.id, sha256) as path:
-            book = await read_in_child(
-                path, seconds=config.seconds_per_book, max_pages=config.max_pages, first=config.excerpt_pages
-            )
-        return _book(file, sha256, book, config)
+        return await _taken_in(zone, file, sha256, _claim(batch, sha256[:16]), batch, config)
 
     return decide
 
 
+async def preview(batch: Batch, config: Config, some: Sequence[SourceFile]) -> Decide:
+    """Read these files without claiming a book; two of the same content are not noticed."""
+    zone = landing_zone(config.textbooks)
+
+    async def decide(file: SourceFile) -> Outcome:
+        sha256 = hashlib.sha256(zone.get(file.id)).hexdigest()
+        claim = batch.store.find(_claim_path(batch, sha256[:16]))
+        owner = json.loads(claim)["batch"] if claim else batch.name
+        return await _taken_in(zone, file, sha256, owner, batch, config)
+
+    return decide
+
+
+async def _taken_in(zone: Store, file: SourceFile, sha256: str, owner: str, batch: Batch, config: Config) -> Outcome:
+    if owner != batch.name:
+        return Aside("seen_earlier", f"batch {owner} has taken it in")
+    with local_copy(zone, file.id, sha256) as path:
+        book = await read_in_child(
+            path, seconds=config.seconds_per_book, max_pages=config.max_pages, first=config.excerpt_pages
+        )
+    return _book(file, sha256, book, config)
+
+
 def _claim(batch: Batch, book: str) -> str:
     """The batch that this book belongs to: this one, unless another was first."""
-    path = f"index/{batch.recipe.name}/books/{book}.json"
+    path = _claim_path(batch, book)
     if batch.store.create(path, json.dumps({"batch": batch.name}).encode()):
         return batch.name
     owner: str = json.loads(batch.store.get(path))["batch"]
     return owner
+
+
+def _claim_path(batch: Batch, book: str) -> str:
+    return f"index/{batch.recipe.name}/books/{book}.json"
 
 
 def _book(file: SourceFile, sha256: str, book: ReadBook, config: Config) -> Book:
@@ -94,4 +115,4 @@ def _book(file: SourceFile, sha256: str, book: ReadBook, config: Config) -> Book
     )
 
 
-STAGE = DatasetStage("discover_books", SourceFile, Book, look, Config, source=source)
+STAGE = DatasetStage("discover_books", SourceFile, Book, look, Config, source=source, preview=preview)

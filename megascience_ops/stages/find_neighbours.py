@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -29,8 +30,16 @@ class Config(AskingConfig):
 
 async def look(batch: Batch, config: Config) -> Decide:
     """Embed both sides and search."""
+    return await _neighboured(batch, config, list(batch.columns(["id", "question"])))
+
+
+async def preview(batch: Batch, config: Config, some: Sequence[SolvedQA]) -> Decide:
+    """The same for these rows alone: a row's neighbours do not depend on other rows."""
+    return await _neighboured(batch, config, [{"id": qa.id, "question": qa.question} for qa in some])
+
+
+async def _neighboured(batch: Batch, config: Config, rows: Sequence[Mapping[str, Any]]) -> Decide:
     benchmarks = benchmark_set(batch)
-    rows = list(batch.columns(["id", "question"]))
     found: dict[str, list[Neighbour]] = {row["id"]: [] for row in rows}
     if not benchmarks.questions:
         log.warning("no benchmarks in %s: nothing can be decontaminated", batch.store.address(FOLDER))
@@ -70,4 +79,4 @@ def benchmark_set(batch: Batch) -> BenchmarkSet:
     return load_benchmarks(files)
 
 
-STAGE = DatasetStage("find_neighbours", SolvedQA, NeighbouredQA, look, Config, also_reads)
+STAGE = DatasetStage("find_neighbours", SolvedQA, NeighbouredQA, look, Config, also_reads, preview=preview)

@@ -154,6 +154,7 @@ def test_damaged_pairs(question: str, answer: str, reason: str | None) -> None:
     [
         ("How far does the lift of Figure 1.2 climb?", "figure"),
         ("What is the mean of the values in Table 4?", "table"),
+        ("A person is drawn from the smallpox data set. How likely is it that she lived?", "table"),
         ("Use Equation (2.3) to find the speed.", "equation"),
         ("Repeat the calculation for a hoop.", "chained"),
         ("What is the result of the previous problem for a hoop?", "earlier_item"),
@@ -214,6 +215,12 @@ OPTIONS = "Which is a metal?\nA. Sulfur\nB. Zinc\nC. Neon"
             "The distance is 20 m and the speed is 4 m/s, so that the time is 20/4 = 5 s.",
             "5 s",
         ),
+        (
+            "How likely is it?",
+            "0.0714. Even after a positive test there is only a chance of seven in a hundred. yes = 3",
+            "0.0714",
+        ),
+        ("Where does it land?", "x = 130 m, as the speed along x is kept\ny = 30.9 m, as the table says", None),
         ("(a) How long? (b) How far?", "The speed is 4 m/s and the time needed for the whole way is 20/4 = 5 s.", None),
         ("How long does it take?", "It takes 5 s, since t = 20/4 = 5 s; this is much less than it was before.", None),
         (

@@ -1,4 +1,4 @@
-"""The command line: `megascience stage|run|stages|funnel|show|sample`.
+"""The command line: `megascience stage|run|try|reparse|stages|funnel|show|sample`.
 
 What a program reads is on stdout; what people read while they wait is on stderr. Exit code 65: a person has to act,
 and the last line says how. 75: try again.
@@ -13,15 +13,12 @@ import logging
 import signal
 import sys
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from rich.console import Console
 from rich.logging import RichHandler
 
-from megascience_ops import funnel, tables, terminal
-from megascience_ops.config import Settings, parse_setting, validated
+from megascience_ops import flags, funnel, reparsing, tables, terminal, trying
 from megascience_ops.errors import EXIT_CONTRACT, EXIT_TRANSIENT, ContractError, TransientError
 from megascience_ops.life import life
 from megascience_ops.receipts import Receipt
@@ -53,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def stage(options: argparse.Namespace) -> None:
     """Bring one stage up to date, and print its receipt's summary."""
-    settings = _settings(options)
+    settings = flags.settings(options)
     receipt = _wait(run(settings, options.stage, Lane(options.lane, options.lanes), recompute=options.recompute))
     said = summary(settings, receipt) if receipt else {"stage": options.stage, "waiting_for": "other lanes"}
     sys.stdout.write(json.dumps(said) + "\n")
@@ -61,7 +58,7 @@ def stage(options: argparse.Namespace) -> None:
 
 def run_recipe(options: argparse.Namespace) -> None:
     """Bring every stage up to date, in order, then show the funnel."""
-    settings = _settings(options)
+    settings = flags.settings(options)
     computed = 0
     for name in recipe(settings.recipe).names:
         receipt = _wait(run(settings, name, recompute=options.recompute))
@@ -69,6 +66,27 @@ def run_recipe(options: argparse.Namespace) -> None:
     show_funnel(options)
     if not computed:
         sys.stdout.write("Nothing had to be computed: every stage was up to date.\n")
+
+
+def try_stage(options: argparse.Namespace) -> None:
+    """Show what a stage does to a few rows; write none of it."""
+    trials = _wait(trying.try_stage(flags.settings(options), options.stage, options.rows))
+    if options.json:
+        sys.stdout.write(json.dumps([trying.told(trial) for trial in trials], indent=1) + "\n")
+    else:
+        terminal.show_trials(trials)
+
+
+def reparse(options: argparse.Namespace) -> None:
+    """Read a stage's kept completions again, ask nobody, and show what would change."""
+    settings = flags.settings(options)
+    reading = _wait(reparsing.reread(settings, options.stage))
+    if options.json:
+        sys.stdout.write(json.dumps({"stage": reading.stage, **reading.counts}) + "\n")
+    else:
+        terminal.show_reading(reading, options.examples)
+    if options.commit:
+        _wait(run(settings, options.stage, recompute=True))
 
 
 def stages(options: argparse.Namespace) -> None:
@@ -136,16 +154,20 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--lane", type=int, default=0, help="which of --lanes workers this is, from 0")
     one.add_argument("--lanes", type=int, default=1)
     for runs in (one, command("run", run_recipe)):
-        runs.add_argument("--textbooks", help="folder or s3:// prefix where the textbooks are")
-        runs.add_argument("--engine", help="who answers: rules, endpoint, ...")
-        runs.add_argument("--url", help="of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1")
-        runs.add_argument("--model", help="the model to ask for")
+        flags.add_flags(runs)
         runs.add_argument("--limit", type=int, help="take the first so many books only")
-        runs.add_argument("--config", help="YAML file with any of the settings")
-        runs.add_argument(
-            "--set", action="append", default=[], metavar="NAME=VALUE", help="such as refine_qa.attempts=5"
-        )
         runs.add_argument("--recompute", action="store_true", help="compute again what is there")
+    one = command("try", try_stage)
+    one.add_argument("stage")
+    one.add_argument("--limit", dest="rows", type=int, default=5, help="how many rows (default 5)")
+    one.add_argument("--json", action="store_true", help="everything, whole")
+    flags.add_flags(one)
+    one = command("reparse", reparse)
+    one.add_argument("stage")
+    one.add_argument("--examples", type=int, default=3, help="how many changes of each kind are shown (default 3)")
+    one.add_argument("--commit", action="store_true", help="then compute the stage again; asks only what is not kept")
+    one.add_argument("--json", action="store_true")
+    flags.add_flags(one)
     command("stages", stages, where=False)
     one = command("funnel", show_funnel)
     one.add_argument("--json", action="store_true")
@@ -156,54 +178,6 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--rows", type=int, default=3)
     one.add_argument("--json", action="store_true")
     return parser
-
-
-def _settings(options: argparse.Namespace) -> Settings:
-    """Defaults, then the file, then the flags, then each --set."""
-    values: dict[str, Any] = {}
-    if options.config:
-        values = _config_file(Path(options.config))
-    for name in ("root", "batch", "recipe", "textbooks", "limit"):
-        if (given := getattr(options, name)) is not None:
-            values[name] = given
-    engine = {"kind": options.engine, "url": options.url, "model": options.model}
-    for name, value in engine.items():
-        if value:
-            _put(values, ["engine", name], value)
-    for text in options.set:
-        path, value = parse_setting(text)
-        _put(values, path if path[0] in Settings.model_fields else ["stages", *path], value)
-    settings = validated(Settings, values, "settings")
-    recipe(settings.recipe).check(settings)
-    return settings
-
-
-def _put(values: dict[str, Any], path: list[str], value: Any) -> None:
-    """Put a setting at its place. Raises ContractError where something that has no settings is in the way."""
-    place = values
-    for depth, step in enumerate(path[:-1], 1):
-        if place.get(step) is None:
-            place[step] = {}
-        if not isinstance(place[step], dict):
-            raise ContractError(f"{'.'.join(path[:depth])} is {place[step]!r}: {'.'.join(path)} has no place in it")
-        place = place[step]
-    place[path[-1]] = value
-
-
-def _config_file(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ContractError(f"{path}: no such file") from None
-    except OSError as error:
-        raise ContractError(f"{path}: cannot be read ({error.strerror}); name a YAML file") from None
-    except UnicodeDecodeError:
-        raise ContractError(f"{path}: not a text file in UTF-8") from None
-    except yaml.YAMLError as error:
-        raise ContractError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise ContractError(f"{path}: a mapping of settings is expected, such as `engine: {{kind: rules}}`")
-    return values
 
 
 def _found(options: argparse.Namespace) -> tuple[Store, list[Receipt]]:

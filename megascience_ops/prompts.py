@@ -58,11 +58,17 @@ class Prompt(Generic[T]):
         path = prompts_folder() / f"{self.name}.md"
         if not path.is_file():
             raise ContractError(f"no prompt file {self.name}.md in {path.parent}")
-        content = path.read_text(encoding="utf-8")
+        try:
+            content = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise ContractError(f"prompts/{self.name}.md is not a text file in UTF-8") from None
         match = _FRONT_MATTER.match(content)
         if not match:
             raise ContractError(f"prompts/{self.name}.md does not begin with front matter between two lines of ---")
-        front = yaml.safe_load(match.group(1))
+        try:
+            front = yaml.safe_load(match.group(1))
+        except yaml.YAMLError as error:
+            raise ContractError(f"prompts/{self.name}.md: front matter: {' '.join(str(error).split())}") from None
         if not isinstance(front, dict) or set(front) != _KEYS:
             raise ContractError(f"prompts/{self.name}.md: front matter has to have just {', '.join(sorted(_KEYS))}")
         return front, content[match.end() :].strip() + "\n"

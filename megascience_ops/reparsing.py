@@ -5,6 +5,7 @@ Nobody is asked. A row for which something would have to be asked is named as su
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
@@ -124,11 +125,15 @@ def _before(batch: Batch, facts: PartFacts | None) -> dict[str, Row]:
 
 
 def _compare(reading: Reading, before: Mapping[str, Row], decided: Sequence[Decided]) -> None:
+    parts_of: dict[str, list[str]] = defaultdict(list)  # ids begin with the id of what they are a part of
+    for row_id in before:
+        steps = row_id.split("/")
+        for end in range(1, len(steps) + 1):
+            parts_of["/".join(steps[:end])].append(row_id)
     after: dict[str, Row] = {}
     for one in decided:
         if one.outcome == [_TO_ASK]:
-            mine = [row_id for row_id in before if row_id == one.row.id or row_id.startswith(f"{one.row.id}/")]
-            after |= dict.fromkeys(mine or [one.row.id], _ROW_TO_ASK)
+            after |= dict.fromkeys(parts_of[one.row.id] or [one.row.id], _ROW_TO_ASK)
         else:
             rows = [*(row for row in one.outcome if isinstance(row, Row)), *aside_rows(one)]
             after |= {row.id: row for row in rows}

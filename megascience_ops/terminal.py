@@ -1,8 +1,9 @@
-"""Funnels, rows and their lives, as people read them in a terminal."""
+"""Funnels, rows, their lives and their trials, as people read them in a terminal."""
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,13 +13,19 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from megascience_ops.completions import Image, Slot
 from megascience_ops.life import Moment
 from megascience_ops.receipts import Receipt
-from megascience_ops.rows import Row
+from megascience_ops.rehearsing import Rehearsed
+from megascience_ops.reparsing import Reading
+from megascience_ops.rows import AsideRow, Row
+from megascience_ops.stage import Aside
+from megascience_ops.trying import changes
 
 WIDTH = 100  # where nobody says how wide the terminal is
 SHOWN_REASONS = 4
 SHOWN_CHARACTERS = 1200
+SHOWN_SLOT = 400
 BULKY = {"pages", "document", "excerpt"}  # fields nobody reads in a terminal
 
 
@@ -54,6 +61,63 @@ def show_life(moments: Iterable[Moment]) -> None:
 def show_row(row: Row) -> None:
     """A row as it stands."""
     _console().print(_panel(row.id, row.model_dump(exclude={"id", "source", *BULKY})))
+
+
+def show_trials(trials: Sequence[Rehearsed]) -> None:
+    """For each row: its fields that change, what was asked and answered, and how it would end."""
+    for number, trial in enumerate(trials, 1):
+        row, outcome = trial.decided.row, trial.decided.outcome
+        kept = [changes(row, one) for one in outcome if isinstance(one, Row)]
+        before = {name: value for name, value in row.model_dump().items() if any(name in change for change in kept)}
+        shown = before or {"": "as follows" if trial.heard else "nothing is asked"}
+        _console().print(_panel(f"{number} of {len(trials)}: {row.id}, before", _readable(shown)))
+        for request, completion in trial.heard:
+            asked: dict[str, Any] = {name: _cropped(slot, SHOWN_SLOT) for name, slot in request.slots.items()}
+            cost = f"{completion.finish_reason}, {completion.completion_tokens} tokens"
+            _console().print(_panel(f"asked {request.prompt}", {**asked, f"\nanswer ({cost})": completion.text}))
+        for one in outcome:
+            if isinstance(one, Aside):
+                told = {"detail": one.detail, "part": one.part}
+                _console().print(_panel(f"aside: {one.reason}", {name: value for name, value in told.items() if value}))
+            else:
+                _console().print(_panel(f"kept: {one.id}", _readable(changes(row, one)) or {"": "as it was"}))
+
+
+def show_reading(reading: Reading, examples: int) -> None:
+    """How many rows would come out how, and some of those that would come out different."""
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    grid.add_column(reading.stage)
+    grid.add_column("rows", justify="right")
+    for kind, count in reading.counts.items():
+        if count:
+            grid.add_row(kind, f"{count:,}")
+    _console().print(grid)
+    shown: Counter[str] = Counter()
+    for one in reading.differences:
+        shown[one.kind] += 1
+        if shown[one.kind] <= examples and one.kind != "to ask":
+            values = {"before": _result(one.before, one.after), "after": _result(one.after, one.before)}
+            _console().print(_panel(f"{one.kind}: {one.id}", {name: said for name, said in values.items() if said}))
+
+
+def _result(row: Row | None, other: Row | None) -> str:
+    """What a row says that the other does not; of an aside, why."""
+    if isinstance(row, AsideRow):
+        return f"aside, {row.reason}: {row.detail or row.part or ''}"
+    if row is None:
+        return ""
+    values = changes(other, row) if other and not isinstance(other, AsideRow) else row.model_dump()
+    return "\n".join(f"{name} = {value}" for name, value in _readable(values).items())
+
+
+def _readable(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in {"id", "source", *BULKY}}
+
+
+def _cropped(slot: Slot, length: int) -> str:
+    if isinstance(slot, Image):
+        return f"an image of {len(slot.data):,} bytes"
+    return slot if len(slot) <= length else f"{slot[:length]} ... ({len(slot):,} characters)"
 
 
 def _console() -> Console:

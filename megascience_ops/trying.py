@@ -50,7 +50,9 @@ def changes(before: Row, after: Row) -> dict[str, Any]:
 def _asked(request: Request, completion: Completion) -> dict[str, Any]:
     return {
         "prompt": request.prompt,
-        "slots": {name: f"image {slot.sha256}" if isinstance(slot, Image) else slot for name, slot in request.slots.items()},
+        "slots": {
+            name: f"image {slot.sha256}" if isinstance(slot, Image) else slot for name, slot in request.slots.items()
+        },
         "sampling": dict(request.sampling),
         "said": completion.text,
         "finish_reason": completion.finish_reason,

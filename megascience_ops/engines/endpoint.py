@@ -65,7 +65,7 @@ class EndpointEngine:
         sampling = request.sampling
         if not OURS.isdisjoint(sampling) or sampling.get("n", 1) != 1:
             raise ContractError(
-                f"{request.prompt}: sampling cannot set {', '.join(sorted(OURS))}, nor n beyond 1: one request, one answer"
+                f"{request.prompt}: sampling cannot set {', '.join(sorted(OURS))}, nor n beyond 1: a request has one answer"
             )
         body = _encoded({**self._asking([{"role": "user", "content": _content(request)}]), **sampling})
 
@@ -151,12 +151,11 @@ class EndpointEngine:
         if status in (404, 405):
             raise ContractError(f"{where}; does it serve {self._model}, and does the address end as /v1 does?")
         limit, wanted = self._servers.facts().get("max_model_len", ""), request and request.sampling.get("max_tokens")
-        if said.finish_reason == "too_long" and request and limit.isdigit() and isinstance(wanted, int):
-            if wanted >= int(limit):
-                raise ContractError(
-                    f"{where}; {request.prompt} asks for max_tokens {wanted}, and no prompt fits beside that: set "
-                    "engine.sampling.max_tokens lower, or serve the model with a longer context"
-                )
+        if said.finish_reason == "too_long" and isinstance(wanted, int) and limit.isdigit() and wanted >= int(limit):
+            raise ContractError(
+                f"{where}; no prompt fits beside max_tokens {wanted}: set engine.sampling.max_tokens lower, or serve "
+                "the model with a longer context"
+            )
         error = (parsed(body) or {}).get("error") if isinstance(parsed(body), dict) else None
         if isinstance(error, dict) and error.get("code") in ("unsupported_parameter", "unknown_parameter"):
             raise ContractError(f"{where}; change engine.sampling")

@@ -59,7 +59,10 @@ class Connections:
             raise Trouble("connection", Blame.EITHER, _named(error)) from error
 
     async def glance(self, url: URL) -> bytes | None:
-        """What the server says at this address; None where it has nothing there. Raises OSError, aiohttp.ClientError."""
+        """What the server says at this address, None where it has nothing there.
+
+        Raises OSError or aiohttp.ClientError, and Trouble where it says too much.
+        """
         timeout = aiohttp.ClientTimeout(total=GLANCE_SECONDS)
         async with self._opened().get(url, timeout=timeout, allow_redirects=False) as response:
             return await _whole(response) if response.status == 200 else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import time
 from collections.abc import Callable
 
@@ -14,10 +13,6 @@ CUT = 0.7  # what is left of the limit when the server says that it is too much
 GROWTH = 0.05  # after a cut: by this share of the limit, or by 1, for each limit's worth of answers
 DEAD_AFTER = 3  # troubles in a row without an answer, after which one request at a time tries it
 LONGEST_REST = 60.0
-
-_WAITING = "vllm:num_requests_waiting", "sglang:num_queue_reqs", "tgi_queue_size"
-_RUNNING = "vllm:num_requests_running", "sglang:num_running_reqs", "tgi_batch_current_size"
-_GAUGE = re.compile(r"^([a-z_:]+)(?:\{[^\n]*\})? ([0-9.e+]+)", re.MULTILINE)
 
 
 class Pressure:
@@ -89,15 +84,6 @@ class Pressure:
             self._limit, self._quick = max(1.0, min(self._limit, self.under_way - ours * (waiting - few))), False
         elif not waiting:
             self._quick = True
-
-
-def queue_of(metrics: str) -> tuple[float, float] | None:
-    """Requests waiting and running by the metrics of vLLM, SGLang or TGI (Prometheus' text format); None by others."""
-    found: dict[str, float] = {}
-    for name, value in _GAUGE.findall(metrics):
-        found[name] = found.get(name, 0) + float(value)
-    waiting = [found[name] for name in _WAITING if name in found]
-    return (sum(waiting), sum(found.get(name, 0) for name in _RUNNING)) if waiting else None
 
 
 def backoff(tries: int) -> float:

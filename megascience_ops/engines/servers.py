@@ -11,13 +11,13 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import aiohttp
 from yarl import URL
 
-from megascience_ops.engines.http import Connections, parsed
-from megascience_ops.engines.pressure import Pressure, backoff, queue_of
+from megascience_ops.engines.http import Connections
+from megascience_ops.engines.pressure import backoff
+from megascience_ops.engines.server import Server
 from megascience_ops.engines.trouble import Blame, GaveUp, Trouble
 from megascience_ops.errors import TransientError
 
@@ -28,37 +28,13 @@ log = logging.getLogger(__name__)
 TRIES = 4  # of a request's own, before it is given up
 DOUBTS = 3  # tries, before the server is asked for one token to see whose trouble it is
 PROBE_SECONDS = 60.0
-LOOK_SECONDS = 1.0  # between two looks at a server's queue
-
-
-class Server:
-    """One server: its address, its pressure, and what it says of itself."""
-
-    def __init__(self, url: URL, ceiling: int) -> None:
-        self.url = url
-        self.root = url.with_path(url.path.removesuffix("/v1") or "/")
-        self.pressure = Pressure(ceiling)
-        self.trouble = ""
-        self.facts: dict[str, str] = {}
-        self.tells_queue = True  # until it turns out that it does not
-        self.watch: asyncio.Task[None] | None = None
-        self.doubt = asyncio.Lock()
-        self.probed = 0.0
-        self.known = False
-        self._paths: dict[str, URL] = {}
-
-    def at(self, path: str) -> URL:
-        """The address of one of its routes."""
-        if path not in self._paths:
-            self._paths[path] = self.url / path
-        return self._paths[path]
 
 
 class Servers:
     """Several servers of the same model, with at most `concurrency` requests under way over all of them."""
 
     def __init__(self, urls: Sequence[URL], connections: Connections, concurrency: int, patience: float) -> None:
-        self._servers = [Server(url, concurrency) for url in urls]
+        self._servers = [Server(url, connections, concurrency, self._hand_out) for url in urls]
         self._connections = connections
         self._free, self._patience = concurrency, patience
         self._queue: deque[asyncio.Future[Server]] = deque()
@@ -100,10 +76,8 @@ class Servers:
 
     async def close(self) -> None:
         """Stop looking at the servers, and hang up."""
-        tasks = [server.watch for server in self._servers if server.watch]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for server in self._servers:
+            await server.unwatch()
         await self._connections.close()
 
     async def _next(self) -> Server:
@@ -126,8 +100,7 @@ class Servers:
             return None
         self._free -= 1
         server.pressure.under_way += 1
-        if server.watch is None or (server.tells_queue and server.watch.done()):
-            server.watch = asyncio.get_running_loop().create_task(self._watch(server))
+        server.watched()
         return server
 
     def _give_back(self, server: Server) -> None:
@@ -192,32 +165,6 @@ class Servers:
                         self._answered(server)
             return server.pressure.answers > answers
 
-    async def _watch(self, server: Server) -> None:
-        """Ask the server what it is, once; then how many wait in it, as long as something is under way."""
-        if not server.known:
-            version = await self._glance(server.root / "version")
-            served = await self._glance(server.url / "models")
-            server.facts, server.known = _facts(version, served), version is not None or served is not None
-        while server.tells_queue and server.pressure.under_way:
-            began = time.monotonic()
-            try:
-                metrics = await self._connections.glance(server.root / "metrics")
-            except (OSError, aiohttp.ClientError, Trouble):
-                metrics = b""  # may come back
-            told = queue_of(metrics.decode("utf-8", "replace")) if metrics else None
-            if told:
-                server.pressure.queue(*told)
-            elif metrics != b"":
-                server.tells_queue = False
-            self._hand_out()
-            await asyncio.sleep(max(0.0, began + LOOK_SECONDS - time.monotonic()))
-
-    async def _glance(self, url: URL) -> Any:
-        try:
-            return parsed(await self._connections.glance(url) or b"")
-        except (OSError, aiohttp.ClientError, Trouble):
-            return None
-
 
 class _Tries:
     """What has been tried for one request, and how many of its tries it has used up."""
@@ -241,15 +188,3 @@ class _Tries:
             self.used += 1
             return False
         return trouble.slow or self.made >= DOUBTS
-
-
-def _facts(version: Any, served: Any) -> dict[str, str]:
-    found: dict[str, str] = {}
-    if isinstance(version, dict) and version.get("version"):
-        found["server_version"] = str(version["version"])
-    models = served.get("data") if isinstance(served, dict) else None
-    for one in models if isinstance(models, list) and len(models) == 1 else ():
-        if isinstance(one, dict):
-            wanted = {"server_model": one.get("root") or one.get("id"), "max_model_len": one.get("max_model_len")}
-            found |= {name: str(value) for name, value in wanted.items() if value}
-    return found

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 TAIL_LINES = 8
 
 # Tag of the process, then level, time and place: "(EngineCore_DP0 pid=71) ERROR 09-28 15:47:24 [core.py:718] "
-_PREFIX = re.compile(r"^(\([\w ]+ pid=\d+\) ?)?((DEBUG|INFO|WARNING|ERROR|CRITICAL) [\d-]+ [\d:]+ \[[^]]*\] ?)?")
+_PREFIX = re.compile(r"^(?:\([\w ]+ pid=\d+\) ?)?(?:([A-Z]+) [\d-]+ [\d:]+ \[[^]]*\] ?)?")
+_QUIET = ("DEBUG", "INFO", "WARNING")
+_SOURCE = "    "  # a traceback shows the code behind so much
 _ERROR = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception)\b.*?: *\S|\berror: \S")
 _ECHO = re.compile(r"Engine ?core initialization failed|Engine process failed|EngineDeadError|validation errors? for")
 
@@ -45,7 +47,10 @@ _KNOWN: tuple[tuple[str, str | None], ...] = (
         r"quantization method|Unknown quantization|[Qq]uantization .*(not supported|does not match)",
         "check engine.vllm.quantization",
     ),
-    (r"trust_remote_code|trust-remote-code", "the model brings code: if you trust it, add --trust-remote-code"),
+    (
+        r"`trust_remote_code=True`|`--trust-remote-code`",
+        "the model brings code: if you trust it, add --trust-remote-code",
+    ),
     (r"architectures? .* (are|is) not supported|Cannot find model module", "this vLLM does not know the model"),
     (r"No module named|PackageNotFoundError|cannot import name|undefined symbol", "mend the installation of vLLM"),
 )
@@ -62,12 +67,20 @@ class Ending:
 
 def ending(log: str, exit_code: int) -> Ending:
     """What the log of a server that ended says about it; an exit code above 128 is a signal's number plus 128."""
-    lines = [line for raw in log.splitlines() if (line := _PREFIX.sub("", raw).strip())]
+    lines: list[str] = []
+    told: list[str] = []  # what may be a complaint
+    for raw in log.splitlines():
+        prefix = _PREFIX.match(raw)
+        line = raw[prefix.end() if prefix else 0 :]
+        if line.strip():
+            lines.append(line.strip())
+            if not (prefix and prefix[1] in _QUIET) and not line.startswith(_SOURCE):
+                told.append(line.strip())
     tail = "\n".join(lines[-TAIL_LINES:])
     for pattern, fix in _KNOWN:
-        if found := _first(pattern, lines):
+        if found := _first(pattern, told):
             return Ending(found, fix, tail)
-    told = [line for line in lines if _ERROR.search(line) and not _ECHO.search(line)]
+    told = [line for line in told if _ERROR.search(line) and not _ECHO.search(line)]
     return Ending(told[0] if told and exit_code < 128 else _exit(exit_code), None, tail)
 
 

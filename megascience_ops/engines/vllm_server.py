@@ -149,8 +149,8 @@ class Server:
 def serve_command(config: EngineConfig, port: int) -> list[str]:
     """The command line that serves the configured model. Raises ContractError where the command cannot be found."""
     name, *rest = config.vllm.command
-    beside = Path(sys.executable).with_name(name)  # a virtual environment need not be activated
-    found = shutil.which(name) or (str(beside) if beside.is_file() else None)
+    beside = str(Path(sys.executable).parent)  # a virtual environment need not be activated
+    found = shutil.which(name) or shutil.which(name, path=beside)
     if found is None:
         raise ContractError(
             f"engine vllm: no command {name} here: pip install 'megascience-ops[gpu]', or set engine.vllm.command"

@@ -13,7 +13,7 @@ LEXICON: dict[str, str] = {
     "chemistry": """mole moles molar acid base reaction reactions solution titration bond bonds electron electrons ion
         ions oxidation equilibrium enthalpy compound compounds stoichiometry catalyst ph""",
     "computer_science": """algorithm algorithms program programs computer computers data memory machine machines code
-        recursion array graph compiler processor bits software binary instruction instructions""",
+        recursion graph compiler processor bits software binary instruction instructions""",
     "economics": """price prices demand supply market markets consumer firm firms cost costs utility elasticity income
         profit tax equilibrium gdp inflation surplus monopoly""",
     "mathematics": """theorem proof matrix matrices vector vectors probability integral derivative function eigenvalue

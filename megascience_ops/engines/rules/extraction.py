@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from megascience_ops import parsing
 from megascience_ops.books.pairs import RulePair, damaged, pairs
-from megascience_ops.errors import Unparsed
 from megascience_ops.engines.rules.judgements import is_explained, short_answer
+from megascience_ops.errors import Unparsed
 
 HIGH_STANDARD_WORDS = 25
 

@@ -6,6 +6,7 @@ import re
 
 from megascience_ops.books.wording import options_of
 from megascience_ops.engines.rules.references import REFERENCES
+from megascience_ops.parsing import boxed
 
 _CUES = re.compile(
     r"\b(?:because|since|therefore|thus|hence|so that|so the|so we|consequently|as a result|it follows|follows that"
@@ -20,6 +21,9 @@ _CHEMICAL = re.compile(
     r"[A-Z][a-z]?(?:_\{?\d+\}?|\d)?[A-Za-z\d_{}()+^\s−-]{0,120}(?:→|⟶|⇌|\\rightarrow|->)\s*\d*\s*[A-Z]"
 )
 
+_SENTENCE = re.compile(r"(?<=[.?!])\s+")
+_ORDER = re.compile(r"(?:Find|Compute|Calculate|Determine|Estimate|Evaluate|Show|Explain|Give|State|Solve|Describe)\b")
+_CHECK = re.compile(r"\b(?:as a check|check|agrees|reasonable|compared)\b", re.I)
 _PARTS = re.compile(r"(?:^|\s)\(?(?:[b-h]|ii|iii)\)(?=\s|\()")
 
 
@@ -55,8 +59,8 @@ def short_answer(question: str, answer: str) -> str | None:
     answer of one line of at most 60 characters; the value after the last `is` or `=` of a single-part answer.
     """
     text = answer.strip()
-    if boxed := _boxed(text):
-        return boxed
+    if in_box := boxed(text):
+        return in_box
     options = options_of(question)
     if options and len(_PARTS.findall(text)) < 1:
         letter = re.match(
@@ -70,9 +74,9 @@ def short_answer(question: str, answer: str) -> str | None:
         return None if multiple else verdict.group(1).capitalize()
     if len(text) <= 60 and "\n" not in text and re.search(r"\w", text):
         return text.rstrip(". ") or None
-    if _PARTS.search(question) or _PARTS.search(text) or question.count("?") > 1:
+    if _PARTS.search(question) or _PARTS.search(text) or _asks_several(question):
         return None
-    if leading := re.match(r"([$€£]?[−-]?\d[\d.,/]*\d%?|\d%?)\.(?=\s)", text):
+    if leading := re.match(r"([$€£]?[−-]?\d[\d,]*\.\d+%?|\d+%)\.(?=\s)", text):
         return leading.group(1)  # "0.0714. Even when a patient tests positive, ..."
     lines = text.split("\n")
     if len(lines) > 1 and all(len(line) < 40 for line in lines) or sum(0 < len(line) < 25 for line in lines) > 3:
@@ -80,21 +84,17 @@ def short_answer(question: str, answer: str) -> str | None:
     return _last_value(text)
 
 
-def _boxed(text: str) -> str | None:
-    for start in reversed([found.end() for found in re.finditer(r"\\boxed\s*\{", text)]):
-        depth = 1
-        for place in range(start, len(text)):
-            depth += {"{": 1, "}": -1}.get(text[place], 0)
-            if depth == 0:
-                if content := text[start:place].strip():
-                    return content
-                break
-    return None
+def _asks_several(question: str) -> bool:
+    """Whether more than one thing is asked for, so that the last value of an answer is not the whole of it."""
+    asking = [sentence for sentence in _SENTENCE.split(question) if "?" in sentence or _ORDER.match(sentence)]
+    return len(asking) > 1 or any(re.search(r"\band\b|, how", sentence) for sentence in asking)
 
 
 def _last_value(text: str) -> str | None:
     """Read the value with which the last line ends; only where nothing follows it."""
     last = text.split("\n")[-1].strip()
+    if _CHECK.search(_SENTENCE.split(last)[-1]):
+        return None
     found = re.search(
         r"(?:=|≈|\b(?:is|are|equals|is about|is approximately))\s+((?:about |approximately )?[^=≈]{1,40}?)\s*[.]?\s*$",
         last,
@@ -104,6 +104,11 @@ def _last_value(text: str) -> str | None:
     value = found.group(1).strip()
     numeric = re.match(r"(?:about |approximately )?[$€£]?[−+\-–±]?\s?\(?[$\\]?\d", value)
     words = len(re.findall(r"[^\W\d_]{3,}", value))
-    if not numeric or words > 3 or re.search(r"[;:?]|,\s[a-z]|\.\s[A-Z]|\b(?:and|or|if|because|which|than)\b", value):
+    if (
+        not numeric
+        or words > 3
+        or value.count("×") > 1
+        or re.search(r"[;:?]|,\s[a-z]|\.\s[A-Z]|\b(?:and|or|if|because|which|than)\b", value)
+    ):
         return None
     return value

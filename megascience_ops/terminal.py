@@ -64,23 +64,33 @@ def show_row(row: Row) -> None:
 
 
 def show_trials(trials: Sequence[Rehearsed]) -> None:
-    """For each row: its fields that change, what was asked and answered, and how it would end."""
+    """For each row: what was asked and answered, and how it would end: which fields change, or why it is aside."""
     for number, trial in enumerate(trials, 1):
-        row, outcome = trial.decided.row, trial.decided.outcome
-        kept = [changes(row, one) for one in outcome if isinstance(one, Row)]
-        before = {name: value for name, value in row.model_dump().items() if any(name in change for change in kept)}
-        shown = before or {"": "as follows" if trial.heard else "nothing is asked"}
-        _console().print(_panel(f"{number} of {len(trials)}: {row.id}, before", _readable(shown)))
+        row = trial.decided.row
         for request, completion in trial.heard:
             asked: dict[str, Any] = {name: _cropped(slot, SHOWN_SLOT) for name, slot in request.slots.items()}
-            cost = f"{completion.finish_reason}, {completion.completion_tokens} tokens"
-            _console().print(_panel(f"asked {request.prompt}", {**asked, f"\nanswer ({cost})": completion.text}))
-        for one in outcome:
-            if isinstance(one, Aside):
-                told = {"detail": one.detail, "part": one.part}
-                _console().print(_panel(f"aside: {one.reason}", {name: value for name, value in told.items() if value}))
-            else:
-                _console().print(_panel(f"kept: {one.id}", _readable(changes(row, one)) or {"": "as it was"}))
+            asked[f"answer ({completion.finish_reason}, {completion.completion_tokens} tokens)"] = completion.text
+            _console().print(_panel(f"{number} of {len(trials)}: {row.id}: asked {request.prompt}", asked))
+        for one in trial.decided.outcome:
+            _console().print(_panel(f"{number} of {len(trials)}: {row.id}: {_ending(row, one)}", _change(row, one)))
+
+
+def _ending(row: Row, one: Row | Aside) -> str:
+    if isinstance(one, Aside):
+        return f"aside, {one.reason}"
+    return "kept" if one.id == row.id else f"kept as {one.id.removeprefix(row.id)}"
+
+
+def _change(row: Row, one: Row | Aside) -> dict[str, Any]:
+    """Each changed field as it was and as it would be; of an aside, why."""
+    if isinstance(one, Aside):
+        return {name: value for name, value in {"detail": one.detail, "part": one.part}.items() if value}
+    told: dict[str, Any] = {}
+    for name, value in _readable(changes(row, one)).items():
+        if hasattr(row, name):
+            told[f"{name}, before"] = getattr(row, name)
+        told[name] = value
+    return told or {"": "as it was"}
 
 
 def show_reading(reading: Reading, examples: int) -> None:

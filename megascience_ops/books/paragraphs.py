@@ -26,6 +26,7 @@ _PART = re.compile(r"\(([b-h])\) ")
 _ROW = re.compile(r"^.{0,60}[ $]\d[\d.,]*%?$")  # as a table's rows end
 _WORD = re.compile(r"\S+")
 _LETTERS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_OPEN_END = re.compile(r"\w[/–—]$")  # "g/" and "mol", "Frank–" and "Starling": broken at a sign that stands close
 _TAIL = re.compile(r"([^\W\d_]+)$")
 _HEAD = re.compile(r"[^\W\d_]+")
 _PARAGRAPH = "\n\n"
@@ -152,6 +153,8 @@ def _full(a: Line, b: Line, edge: float) -> bool:
 
 
 def _joined(before: str, after: str, words: Collection[str]) -> str:
+    if _OPEN_END.search(before):
+        return before + after
     if not before.endswith((HYPHEN, "-")):
         return f"{before} {after}"
     tail, head = _TAIL.search(before[:-1]), _HEAD.match(after)

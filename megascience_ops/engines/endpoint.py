@@ -64,9 +64,7 @@ class EndpointEngine:
     async def complete(self, request: Request, row: str) -> Completion:
         sampling = request.sampling
         if not OURS.isdisjoint(sampling) or sampling.get("n", 1) != 1:
-            raise ContractError(
-                f"{request.prompt}: sampling cannot set {', '.join(sorted(OURS))}, nor n beyond 1: a request has one answer"
-            )
+            raise ContractError(f"{request.prompt}: sampling cannot set {', '.join(sorted(OURS))}, nor n beyond 1")
         body = _encoded({**self._asking([{"role": "user", "content": _content(request)}]), **sampling})
 
         def read(status: int, answer: bytes) -> Said:

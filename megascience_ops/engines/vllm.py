@@ -88,7 +88,7 @@ class VllmEngine:
         if self._supervisor:
             self._supervisor.cancel()
             await asyncio.wait([self._supervisor])
-            if self._log_file and not self._config.vllm.log_file and self._supervisor.cancelled():
+            if self._log_file and not (self._config.vllm.log_file or self._restarts) and self._supervisor.cancelled():
                 self._log_file.unlink()  # nothing went wrong that anyone might want to read about
         await self._endpoint.close()
 

@@ -29,7 +29,7 @@ ENOUGH = 5  # keywords below which no subject is claimed
 
 
 def classify(slots: Mapping[str, str]) -> str:
-    """Subject and level as the metadata states them; without a stated subject, the one whose words are most frequent."""
+    """Subject and level as the metadata states them; without a subject, the one whose words are most frequent."""
     stated = dict(line.split(": ", 1) for line in slots["METADATA"].splitlines() if ": " in line)
     if "subject" not in stated and len(slots["EXCERPT"].split()) < LEGIBLE:
         raise Declined("declined", "its first pages hold no text, and its metadata state no subject")

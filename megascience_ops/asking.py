@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -27,15 +28,20 @@ log = logging.getLogger(__name__)
 
 FLUSH_COMPLETIONS = 256
 FLUSH_SECONDS = 20.0
+SEGMENTS_HELD = 8
 
 
 class Kept:
-    """The completions of one shard of one stage, by request digest, over all attempts to compute it."""
+    """The completions of one shard of one stage, by request digest, over all attempts to compute it.
+
+    Held are the digests, what is not flushed yet, and the last few segments that were looked into.
+    """
 
     def __init__(self, store: Store, folder: str, part: int) -> None:
         self._store, self._folder, self._part = store, f"{folder}/completions", part
-        self._known: dict[str, Completion] = {}
-        self._new: list[Completion] = []
+        self._segment_of: dict[str, str] = {}
+        self._read: OrderedDict[str, dict[str, Completion]] = OrderedDict()
+        self._new: dict[str, Completion] = {}
         self._flushed = time.monotonic()
         self._segment = 0
         for name in store.names(self._folder):
@@ -43,34 +49,51 @@ class Kept:
                 self._segment = max(self._segment, int(name.split(".")[1]))
                 self._learn(name)
 
-    def _learn(self, name: str) -> None:
-        """Know what a segment holds; of one that is damaged, what it held has to be asked again."""
-        try:
-            for completion in tables.decode(Completion, self._store.get(f"{self._folder}/{name}")):
-                self._known[completion.id] = completion
-        except ValueError as error:
-            log.warning("%s/%s cannot be read, and is asked for again: %s", self._folder, name, error)
-
     def find(self, digest: str) -> Completion | None:
         """What was said to the request with this digest, if it was ever asked."""
-        return self._known.get(digest)
+        if digest in self._new:
+            return self._new[digest]
+        name = self._segment_of.get(digest)
+        return self._completions(name)[digest] if name else None
 
     def add(self, completion: Completion) -> None:
         """Keep a completion; it is on storage after the next flush."""
-        self._known[completion.id] = completion
-        self._new.append(completion)
+        self._new[completion.id] = completion
         if len(self._new) >= FLUSH_COMPLETIONS or time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
         """Put what is new on storage, under the next segment number that nobody has taken."""
         if self._new:
-            content, _ = tables.encode(Completion, self._new, {"part": self._part})
+            content, _ = tables.encode(Completion, list(self._new.values()), {"part": self._part})
             self._segment += 1
-            while not self._store.create(f"{self._folder}/{self._name(f'{self._segment:05}.parquet')}", content):
+            while not self._store.create(f"{self._folder}/{self._segment_name()}", content):
                 self._segment += 1
-            self._new = []
+            self._segment_of |= dict.fromkeys(self._new, self._segment_name())
+            self._new = {}
         self._flushed = time.monotonic()
+
+    def _learn(self, name: str) -> None:
+        """Know which completions a segment holds; of one that is damaged, they have to be asked for again."""
+        try:
+            with self._store.local(f"{self._folder}/{name}") as file:
+                ids = [row["id"] for row in tables.columns(file, ["id"])]
+        except ValueError as error:
+            log.warning("%s/%s cannot be read, and is asked for again: %s", self._folder, name, error)
+            return
+        self._segment_of |= dict.fromkeys(ids, name)
+
+    def _completions(self, name: str) -> dict[str, Completion]:
+        if name not in self._read:
+            with self._store.local(f"{self._folder}/{name}") as file:
+                self._read[name] = {one.id: one for one in tables.decode(Completion, file)}
+            if len(self._read) > SEGMENTS_HELD:
+                self._read.popitem(last=False)
+        self._read.move_to_end(name)
+        return self._read[name]
+
+    def _segment_name(self) -> str:
+        return self._name(f"{self._segment:05}.parquet")
 
     def _name(self, rest: str) -> str:
         return f"part-{self._part:05}.{rest}"

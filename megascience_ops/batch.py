@@ -63,14 +63,16 @@ class Batch:
         """The rows of one shard of what this stage reads."""
         from megascience_ops import tables
 
-        return tables.decode(self.stage.reads, self.store.get(part.path))
+        with self.store.local(part.path) as file:
+            yield from tables.decode(self.stage.reads, file)
 
     def columns(self, names: Sequence[str], receipt: Receipt | None = None) -> Iterator[dict[str, Any]]:
         """These columns of every row that this stage reads, or of another receipt's rows, shard by shard."""
         from megascience_ops import tables
 
         for part in (receipt or self.upstream()).parts:
-            yield from tables.columns(self.store.get(part.path), names)
+            with self.store.local(part.path) as file:
+                yield from tables.columns(file, names)
 
     def earlier(self) -> list[str]:
         """The batches of this recipe that were begun before this one, first to last."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import resource
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -14,18 +15,20 @@ from megascience_ops.asking import Asker, Kept
 from megascience_ops.batch import Batch
 from megascience_ops.completions import Slot
 from megascience_ops.config import AskingConfig, StageConfig
+from megascience_ops.drafts import Decided, Draft, Shard
 from megascience_ops.errors import AnswerError, ContractError
 from megascience_ops.progress import RowProgress
 from megascience_ops.prompts import Prompt
 from megascience_ops.receipts import Effort, PartFacts
 from megascience_ops.rows import Row
-from megascience_ops.shards import Decided, Shard, Shards
+from megascience_ops.shards import Shards
 from megascience_ops.stage import Aside, Ask, DatasetStage, Outcome
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+WINDOW = 4  # rows under way or waiting to be written, in multiples of those in flight
 OPEN_SHARDS = 2  # the next shard fills up while the last rows of one are being answered
 
 RunRow = Callable[[Row, Ask], Awaitable[Outcome]]
@@ -60,36 +63,48 @@ class Computation:
         async with self._open:
             started = time.monotonic()
             asker = self._asker(shard)
-            try:
-                decided = await self._decide(shard, run_row, asker, progress)
-            finally:
-                if asker:
-                    asker.kept.flush()
-            effort = Effort(
-                seconds=round(time.monotonic() - started, 3),
-                peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-                usage=asker.usage if asker else {},
-            )
-            _log(self._batch.stage.name, self._shards.commit(shard, decided, effort), effort.seconds)
+            with Draft(self._batch.stage.name, self._batch.stage.writes) as draft:
+                try:
+                    await self._decide(shard, run_row, asker, draft, progress)
+                finally:
+                    if asker:
+                        asker.kept.flush()
+                effort = Effort(
+                    seconds=round(time.monotonic() - started, 3),
+                    peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                    usage=asker.usage if asker else {},
+                )
+                facts = self._shards.commit(shard, draft, effort)
+            _log(self._batch.stage.name, facts, effort.seconds)
 
-    async def _decide(self, shard: Shard, run_row: RunRow, asker: Asker | None, progress: RowProgress) -> list[Decided]:
-        decided: list[Decided] = []
+    async def _decide(
+        self, shard: Shard, run_row: RunRow, asker: Asker | None, draft: Draft, progress: RowProgress
+    ) -> None:
+        """Decide the rows of a shard, many at once, and write them in their order.
 
-        async def decide(row: Row) -> None:
+        A row that takes long holds back the writing of those behind it, but not their asking, up to `WINDOW` times
+        the rows in flight: more is never held.
+        """
+
+        async def decide(row: Row) -> Decided:
             try:
-                decided.append(await decide_row(row, run_row, asker))
+                return await decide_row(row, run_row, asker)
             except Exception as error:
                 error.add_note(f"{self._batch.stage.name} was at row {row.id}")
                 raise
             finally:
                 self._in_flight.release()
-            progress.row_done()
+                progress.row_done()
 
+        window: deque[asyncio.Task[Decided]] = deque()
         async with asyncio.TaskGroup() as group:
             for row in shard.rows(self._batch):
                 await self._in_flight.acquire()
-                group.create_task(decide(row))
-        return decided
+                window.append(group.create_task(decide(row)))
+                while window and (window[0].done() or len(window) >= WINDOW * self._config.rows_in_flight):
+                    draft.add(await window.popleft())
+            while window:
+                draft.add(await window.popleft())
 
     def _asker(self, shard: Shard) -> Asker | None:
         """Who asks for the rows of a shard, where the stage asks at all."""

@@ -97,10 +97,28 @@ class AskingConfig(StageConfig):
     max_unread: Annotated[float, WHERE] = Field(default=0.02, ge=0, le=1)
 
 
+class JudgingConfig(AskingConfig):
+    """What a stage that has verdicts given can be told.
+
+    `decisions`: `reasoned` asks for an analysis before the verdict, `brief` for one sentence and the verdict as JSON,
+    which costs a fraction of the tokens.
+    """
+
+    decisions: Literal["reasoned", "brief"] = "reasoned"
+
+
+class Prices(Frozen):
+    """Money for a million tokens, in any currency. `cached`: of prompts that the server remembers; else as `prompt`."""
+
+    prompt: float = Field(ge=0)
+    completion: float = Field(ge=0)
+    cached: float | None = Field(default=None, ge=0)
+
+
 class Settings(Frozen):
     """One run of a recipe. `stages` holds what differs from the defaults, by stage name.
 
-    `engine`, `textbooks` and `limit` reach every stage that has a setting of that name.
+    `engine`, `textbooks` and `limit` reach every stage that has a setting of that name. `prices` are for estimates.
     """
 
     root: str
@@ -109,6 +127,7 @@ class Settings(Frozen):
     textbooks: str | None = None
     engine: EngineConfig = EngineConfig()
     limit: int | None = Field(default=None, ge=1)
+    prices: Prices | None = None
     stages: dict[str, dict[str, Any]] = {}
 
     def of(self, stage: str, config: type[M]) -> M:
@@ -117,7 +136,7 @@ class Settings(Frozen):
         common: dict[str, Any] = {"engine": self.engine.model_dump(exclude_unset=True)}
         common |= {name: getattr(self, name) for name in ("textbooks", "limit")}
         values = {name: value for name, value in common.items() if name in config.model_fields and value is not None}
-        if isinstance(own.get("engine"), dict):
+        if "engine" in values and isinstance(own.get("engine"), dict):
             own["engine"] = {**values["engine"], **own["engine"]}
         return validated(config, {**values, **own}, f"stages.{stage}")
 

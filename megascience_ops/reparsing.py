@@ -14,13 +14,13 @@ from megascience_ops import tables
 from megascience_ops.batch import Batch
 from megascience_ops.completions import Completion, Request
 from megascience_ops.config import AskingConfig, Settings
+from megascience_ops.drafts import Decided, aside_rows
 from megascience_ops.engines.engine import Engine
 from megascience_ops.errors import ContractError
 from megascience_ops.receipts import PartFacts, Receipt
 from megascience_ops.rehearsing import rehearse
 from megascience_ops.rows import AsideRow, Row
 from megascience_ops.run import opened
-from megascience_ops.shards import Decided, aside_rows
 from megascience_ops.stage import Aside, Ask, Outcome, RowStage
 
 if TYPE_CHECKING:

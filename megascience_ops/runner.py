@@ -18,10 +18,11 @@ from megascience_ops import receipts
 from megascience_ops.batch import Batch
 from megascience_ops.computing import Computation
 from megascience_ops.config import AskingConfig, StageConfig, identity
+from megascience_ops.drafts import Shard
 from megascience_ops.errors import ContractError
 from megascience_ops.receipts import PartFacts, Receipt, fingerprint
 from megascience_ops.rows import Row
-from megascience_ops.shards import Shard, Shards
+from megascience_ops.shards import Shards
 from megascience_ops.stage import DatasetStage
 
 log = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ def _wanted(batch: Batch, config: StageConfig, made_by: dict[str, object]) -> li
     if isinstance(stage, DatasetStage) and stage.source:
         groups: dict[int, list[Row]] = defaultdict(list)
         for row in stage.source(batch, config):
-            groups[_source_shard(row)].append(row)
+            groups[source_shard(row)].append(row)
         return [
             Shard(part, fingerprint([made_by, [row.model_dump() for row in rows]]), tuple(rows))
             for part, rows in sorted(groups.items())
@@ -141,7 +142,7 @@ def _wanted(batch: Batch, config: StageConfig, made_by: dict[str, object]) -> li
     return [Shard(facts.part, fingerprint([made_by, facts.digest]), facts) for facts in batch.upstream().parts]
 
 
-def _source_shard(row: Row) -> int:
+def source_shard(row: Row) -> int:
     """By the id alone, so that a file that comes later does not move the others."""
     return int(hashlib.sha256(row.id.encode("utf-8", "replace")).hexdigest()[:8], 16) % SOURCE_SHARDS
 

@@ -7,6 +7,7 @@ there (`If-None-Match: *` on S3): every server worth using has it, and all that 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,6 +58,21 @@ class Store:
             return self.get(path)
         except FileNotFoundError:
             return None
+
+    @contextmanager
+    def local(self, path: str) -> Iterator[Path]:
+        """The object as a local file for as long as the context lasts, without holding it in memory."""
+        if isinstance(self._store, LocalStore):
+            if not (file := Path(str(self._store.prefix)) / path).is_file():
+                raise FileNotFoundError(self.address(path))
+            yield file
+            return
+        with tempfile.NamedTemporaryFile(prefix="object-") as copy:
+            with self._clear(path):
+                for piece in obstore.get(self._store, path):
+                    copy.write(piece)
+            copy.flush()
+            yield Path(copy.name)
 
     def size(self, path: str) -> int | None:
         """The object's size in bytes, or None where there is none."""

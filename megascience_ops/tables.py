@@ -1,7 +1,7 @@
 """Rows as Parquet and back: the schema follows from the row type, the digest from the rows alone.
 
-Files are encoded whole and then put whole: an exception inside a Parquet writer that is open on S3 would publish a
-readable, partial file.
+Files are written to a local folder or to memory, and put on storage whole: an exception inside a Parquet writer that
+is open on S3 would publish a readable, partial file.
 """
 
 from __future__ import annotations
@@ -11,15 +11,23 @@ import io
 import json
 import types
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
+from megascience_ops.errors import ContractError
 from megascience_ops.rows import Row
 
 R = TypeVar("R", bound=Row)
+
+Source = bytes | Path
+Sink = io.BytesIO | Path
+
+GROUP = 1024  # rows of a Parquet row group: what a writer holds, and what a reader decodes at a time
+READ_AT_ONCE = 256
 
 _STATED = b"megascience_ops"
 _SCALARS = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
@@ -30,44 +38,110 @@ def arrow_schema(model: type[BaseModel]) -> pa.Schema:
     return pa.schema(_fields(model))
 
 
-def encode(model: type[Row], rows: Sequence[Row], stated: dict[str, Any]) -> tuple[bytes, str]:
-    """Rows sorted by id as zstd Parquet, with `stated` in its metadata; and the digest of the rows.
+class RowWriter:
+    """Writes rows to a Parquet file as they come, in groups of `GROUP`, sorted by id; no more than a group is held.
 
-    The digest (sha256 over the rows as JSON, one a line) does not depend on the Parquet version or on `stated`.
+    `digest`, after `close`, is the sha256 over the rows as JSON, one a line: it depends on the rows alone, neither on
+    the Parquet version nor on what the file states.
     """
-    ordered = sorted(rows, key=lambda row: row.id)
-    digest = hashlib.sha256()
-    for row in ordered:
-        digest.update(row.model_dump_json().encode("utf-8") + b"\n")
-    content = digest.hexdigest()
-    schema = arrow_schema(model).with_metadata({_STATED: json.dumps({**stated, "digest": content}, sort_keys=True)})
-    table = pa.Table.from_pylist([row.model_dump() for row in ordered], schema=schema)
+
+    def __init__(self, model: type[Row], sink: Sink, stage: str = "") -> None:
+        self._model, self._sink, self._stage = model, sink, stage
+        self._writer = pq.ParquetWriter(sink, arrow_schema(model), compression="zstd")
+        self._group: list[Row] = []
+        self._hash = hashlib.sha256()
+        self._last: str | None = None
+        self._in_order = True
+        self.rows = 0
+        self.digest = ""
+
+    def add(self, row: Row) -> None:
+        """Write one row. Raises ContractError where its id was there just before."""
+        if self._last is not None and row.id <= self._last:
+            if row.id == self._last:
+                raise ContractError(f"{self._stage}: two rows have the id {row.id}; ids have to be unique in a stage")
+            self._in_order = False
+        self._last = row.id
+        self._hash.update(row.model_dump_json().encode("utf-8") + b"\n")
+        self._group.append(row)
+        self.rows += 1
+        if len(self._group) == GROUP:
+            self._write_group()
+
+    def close(self, stated: dict[str, Any]) -> None:
+        """Finish the file, with `stated` in its metadata. Rows that came out of order are read back and sorted."""
+        self._write_group()
+        if self._in_order:
+            self.digest = self._hash.hexdigest()
+            said = json.dumps({**stated, "digest": self.digest}, sort_keys=True)
+            self._writer.add_key_value_metadata({_STATED: said})
+            self._writer.close()
+            return
+        self._writer.close()
+        rows = sorted(decode(self._model, _written(self._sink)), key=lambda row: row.id)
+        again = RowWriter(self._model, self._sink, self._stage)
+        for row in rows:
+            again.add(row)
+        again.close(stated)
+        self.digest = again.digest
+
+    def abandon(self) -> None:
+        """Let go of the file, unfinished."""
+        self._writer.close()
+
+    def _write_group(self) -> None:
+        if self._group:
+            values = [row.model_dump() for row in self._group]
+            self._writer.write_table(pa.Table.from_pylist(values, schema=self._writer.schema))
+            self._group = []
+
+
+def encode(model: type[Row], rows: Sequence[Row], stated: dict[str, Any]) -> tuple[bytes, str]:
+    """Rows, sorted by id, as a Parquet file with `stated` in its metadata; and the digest of the rows."""
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue(), content
+    writer = RowWriter(model, sink)
+    for row in sorted(rows, key=lambda row: row.id):
+        writer.add(row)
+    writer.close(stated)
+    return sink.getvalue(), writer.digest
 
 
-def decode(model: type[R], content: bytes) -> Iterator[R]:
-    """The rows of a Parquet file, in their order."""
-    for batch in pq.ParquetFile(io.BytesIO(content)).iter_batches():
-        for values in batch.to_pylist():
-            yield model.model_validate(values)
+def decode(model: type[R], source: Source) -> Iterator[R]:
+    """The rows of a Parquet file, in their order; no more than a few hundred are held."""
+    with pq.ParquetFile(_readable(source)) as file:
+        for batch in file.iter_batches(batch_size=READ_AT_ONCE):
+            for values in batch.to_pylist():
+                yield model.model_validate(values)
 
 
-def columns(content: bytes, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def columns(source: Source, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """These columns of each row of a Parquet file; the others are not decoded."""
-    for batch in pq.ParquetFile(io.BytesIO(content)).iter_batches(columns=list(names)):
-        yield from batch.to_pylist()
+    with pq.ParquetFile(_readable(source)) as file:
+        for batch in file.iter_batches(batch_size=READ_AT_ONCE, columns=list(names)):
+            yield from batch.to_pylist()
 
 
-def stated(content: bytes) -> dict[str, Any]:
-    """What `encode` was given to state, and the digest of the rows; no fingerprint where it is no such file."""
+def stated(source: Source) -> dict[str, Any]:
+    """What the file's writer was given to state, and the digest of the rows; {} where it is no such file."""
     try:
-        metadata = pq.read_schema(io.BytesIO(content)).metadata or {}
+        metadata = pq.read_metadata(_readable(source)).metadata or {}
         said: dict[str, Any] = json.loads(metadata[_STATED])
     except (pa.ArrowException, KeyError, ValueError):
-        return {"fingerprint": None}
+        return {}
     return said
+
+
+def _readable(source: Source) -> Path | io.BytesIO:
+    return source if isinstance(source, Path) else io.BytesIO(source)
+
+
+def _written(sink: Sink) -> Source:
+    if isinstance(sink, Path):
+        return sink
+    content = sink.getvalue()
+    sink.seek(0)
+    sink.truncate()
+    return content
 
 
 def _fields(model: type[BaseModel]) -> list[pa.Field]:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from megascience_ops import receipts, tables
+from megascience_ops import receipts, recipes, tables
 from megascience_ops.completions import Completion, Request
 from megascience_ops.config import Settings
 from megascience_ops.engines.engine import Engine
@@ -173,6 +173,18 @@ def finished_river(_finished: Path, tmp_path: Path, scripted: Callable[..., Scri
     """A river on which the whole recipe has run once; its engine has not been asked anything since."""
     shutil.copytree(_finished, tmp_path / "root")
     return River(str(tmp_path / "root"), str(RIVER / "textbooks"), scripted())
+
+
+@pytest.fixture
+def change_stage(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Replaces fields of a stage of the recipe."""
+
+    def change(name: str, **fields: Any) -> None:
+        flow = recipes.RECIPES["textbook_reasoning"]
+        stages = tuple(replace(one, **fields) if one.name == name else one for one in flow.stages)
+        monkeypatch.setitem(recipes.RECIPES, flow.name, Recipe(flow.name, stages))
+
+    return change
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ class Connections:
         self._headers = {"Content-Type": "application/json"}
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
-        self._timeout = timeout_seconds
+        self._seconds = timeout_seconds
+        self._timeout = _timeout(timeout_seconds)
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, url: URL, body: bytes, seconds: float | None = None) -> tuple[int, bytes]:
@@ -37,7 +38,7 @@ class Connections:
         Raises Trouble, or ContractError where only a person can help.
         """
         try:
-            timeout = aiohttp.ClientTimeout(total=min(seconds, self._timeout)) if seconds else None
+            timeout = _timeout(min(seconds, self._seconds)) if seconds else self._timeout
             data: bytes | io.BytesIO = body if len(body) < ONE_WRITE else io.BytesIO(body)
             async with self._opened().post(url, data=data, timeout=timeout, allow_redirects=False) as response:
                 status = response.status
@@ -54,7 +55,7 @@ class Connections:
                 raise ContractError(f"{_named(error)}: lower engine.concurrency, or raise `ulimit -n`") from error
             raise Trouble("connection", Blame.DOWN, _named(error)) from error
         except TimeoutError as error:
-            raise Trouble("timeout", Blame.EITHER, f"no answer within {self._timeout:g} s") from error
+            raise Trouble("timeout", Blame.EITHER, f"no answer within {self._seconds:g} s") from error
         except (aiohttp.ClientError, ConnectionError) as error:
             raise Trouble("connection", Blame.EITHER, _named(error)) from error
 
@@ -63,8 +64,7 @@ class Connections:
 
         Raises OSError or aiohttp.ClientError, and Trouble where it says too much.
         """
-        timeout = aiohttp.ClientTimeout(total=GLANCE_SECONDS)
-        async with self._opened().get(url, timeout=timeout, allow_redirects=False) as response:
+        async with self._opened().get(url, timeout=_timeout(GLANCE_SECONDS), allow_redirects=False) as response:
             return await _whole(response) if response.status == 200 else None
 
     async def close(self) -> None:
@@ -77,11 +77,15 @@ class Connections:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 headers=self._headers,
-                timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(CONNECT_SECONDS, self._timeout)),
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
+
+
+def _timeout(seconds: float) -> aiohttp.ClientTimeout:
+    """For a whole exchange; a server that is there takes a connection soon, however busy it is."""
+    return aiohttp.ClientTimeout(total=seconds, sock_connect=min(CONNECT_SECONDS, seconds))
 
 
 def address(url: str) -> URL:

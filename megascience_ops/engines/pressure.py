@@ -9,16 +9,16 @@ from collections.abc import Callable
 from megascience_ops.engines.trouble import Blame, Trouble
 
 START = 32  # requests under way before anything is known of a server
-CUT = 0.7  # what is left of the limit when the server says that it is too much
-GROWTH = 0.05  # after a cut: by this share of the limit, or by 1, for each limit's worth of answers
+CUT = 0.8  # what is left of the limit when the server says that it is too much
+GROWTH = 0.1  # after a cut: by this share of the limit, or by 1, for each limit's worth of answers
 DEAD_AFTER = 3  # troubles in a row without an answer, after which one request at a time tries it
-LONGEST_REST = 60.0
+FIRST_REST, LONGEST_REST = 0.5, 60.0
 
 
 class Pressure:
     """What is under way at one server, how much may be, and since when it is to be left in peace.
 
-    The limit doubles with each round of answers until the server refuses or a queue shows, is cut by a third then,
+    The limit doubles with each round of answers until the server refuses or a queue shows, is cut by a fifth then,
     and grows slowly from there. Where the server tells how many requests wait in it, that decides instead: nobody
     waiting lets the limit grow, a few waiting holds it, more than a few brings it down to what is being worked on.
     """
@@ -88,4 +88,4 @@ class Pressure:
 
 def backoff(tries: int) -> float:
     """Seconds before the next try: doubling, with jitter so that many do not come back at once."""
-    return float(min(LONGEST_REST, 0.5 * 2 ** min(tries, 10)) * random.uniform(0.7, 1.3))  # noqa: S311
+    return float(min(LONGEST_REST, FIRST_REST * 2 ** min(tries, 10)) * random.uniform(0.7, 1.3))  # noqa: S311

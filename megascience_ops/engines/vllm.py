@@ -57,6 +57,7 @@ class VllmEngine:
         self._deaths: Counter[str] = Counter()  # of the server, by the request that was under way
         self._alone = asyncio.Lock()
         self._has_served = False
+        self._crashes = 0  # that are not forgiven yet
         self._restarts: list[str] = []
 
     @property
@@ -92,11 +93,16 @@ class VllmEngine:
                 self._log_file.unlink()  # nothing went wrong that anyone might want to read about
         await self._endpoint.close()
 
+    @property
+    def retries(self) -> Counter[str]:
+        return self._endpoint.retries
+
     def facts(self) -> dict[str, str]:
-        """How often the server was started again, and why."""
-        if not self._restarts:
-            return {}
-        return {"vllm_restarts": str(len(self._restarts)), "vllm_restart_reasons": "; ".join(self._restarts)}
+        """Those of the endpoint engine, and how often the server was started again, with the reasons in order."""
+        facts = self._endpoint.facts()
+        if self._restarts:
+            facts |= {"vllm_restarts": str(len(self._restarts)), "vllm_restart_reasons": "; ".join(self._restarts)}
+        return facts
 
     async def _asked(self, ask: Callable[[EndpointEngine], Awaitable[T]], name: str = "") -> T:
         """What the server answers, asked again where it died meanwhile. Raises _Deadly where it always does."""
@@ -127,18 +133,16 @@ class VllmEngine:
 
     async def _supervise(self) -> None:
         """Keep a server running. Raises ContractError where only a person can help, TransientError at last."""
-        crashes = 0
         while True:
-            began = time.monotonic()
             ended = await self._serve()
-            crashes = 1 if time.monotonic() - began > FORGIVING_SECONDS else crashes + 1
-            if crashes > self._config.vllm.max_restarts:
+            self._crashes += 1
+            if self._crashes > self._config.vllm.max_restarts:
                 raise TransientError(
-                    f"engine vllm: its server died {crashes} times, at last of: {ended.line}; "
+                    f"engine vllm: its server died {self._crashes} times, at last of: {ended.line}; "
                     f"the log, {self._log_file}, ends with:\n{ended.tail}"
                 )
             self._restarts.append(ended.line)
-            wait = min(LONGEST_BACKOFF, BACKOFF_SECONDS * 2 ** (crashes - 1))
+            wait = min(LONGEST_BACKOFF, BACKOFF_SECONDS * 2 ** (self._crashes - 1))
             log.warning("vllm: the server died (%s); starting it again in %.0f s", ended.line, wait)
             await asyncio.sleep(wait)
 
@@ -160,10 +164,13 @@ class VllmEngine:
                 if ended.fix and not self._has_served:
                     raise ContractError(f"engine vllm: {ended.line}; {ended.fix} (log: {self._log_file})")
                 return ended
-            log.info("vllm: %s is ready after %.0f s", self._config.model, time.monotonic() - began)
+            ready = time.monotonic()
+            log.info("vllm: %s is ready after %.0f s", self._config.model, ready - began)
             self._has_served = True
             self._serving.set_result(None)
             ended = await server.end()
+            if time.monotonic() - ready > FORGIVING_SECONDS:
+                self._crashes = 0
             self._serving = asyncio.get_running_loop().create_future()
             self._interrupt()
             return ended

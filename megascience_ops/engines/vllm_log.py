@@ -80,8 +80,9 @@ def ending(log: str, exit_code: int) -> Ending:
     for pattern, fix in _KNOWN:
         if found := _first(pattern, told):
             return Ending(found, fix, tail)
-    told = [line for line in told if _ERROR.search(line) and not _ECHO.search(line)]
-    return Ending(told[0] if told and exit_code < 128 else _exit(exit_code), None, tail)
+    errors = [line for line in told if _ERROR.search(line)]
+    causes = [line for line in errors if not _ECHO.search(line)] or errors
+    return Ending(causes[0][:300] if causes and exit_code < 128 else _exit(exit_code), None, tail)
 
 
 def _first(pattern: str, lines: Iterable[str]) -> str | None:

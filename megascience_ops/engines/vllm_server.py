@@ -17,6 +17,7 @@ from pathlib import Path
 import aiohttp
 
 from megascience_ops.config import EngineConfig
+from megascience_ops.engines.http import key_from
 from megascience_ops.engines.vllm_log import Ending, ending
 from megascience_ops.errors import ContractError, TransientError
 
@@ -28,6 +29,7 @@ HEALTH_SECONDS = 5.0  # between two looks at a server that serves
 HUNG_SECONDS = 300.0  # without an answer to /health: a busy one is slow, not that slow
 SAY_SECONDS = 60.0  # between two lines about a start that takes its time
 GRACE_SECONDS = 15.0  # from SIGTERM to SIGKILL; a pod has 30
+KILL_SECONDS = 30.0  # for the kernel to take back what SIGKILL ends
 LOG_BYTES = 200_000  # of the log's end are read
 
 
@@ -48,7 +50,12 @@ class Server:
         command = [*keeper, str(os.getpid()), str(GRACE_SECONDS), *serve_command(self._config, self.port)]
         environment = {"VLLM_NO_USAGE_STATS": "1", **os.environ}
         environment.pop("VLLM_API_KEY", None)  # it would lock us out; only this machine can reach the server
-        with self._log_file.open("ab") as out:
+        try:
+            self._log_file.parent.mkdir(parents=True, exist_ok=True)
+            out = self._log_file.open("ab")
+        except OSError as error:
+            raise ContractError(f"engine vllm: {error}; set engine.vllm.log_file to one that can be written") from error
+        with out:
             self._log_start = out.tell()
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment, start_new_session=True
@@ -98,12 +105,19 @@ class Server:
         return ended
 
     async def stop(self) -> None:
-        """SIGTERM, and SIGKILL for what is left of it after a while; when this returns, it is gone."""
+        """SIGTERM, and SIGKILL for what is left of it after a while; when this returns, it is gone.
+
+        Only a process that the kernel itself cannot end is left to its keeper, with a warning.
+        """
         if self._process is None:
             return
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)  # to the keeper, who sees to the rest
+        until = time.monotonic() + GRACE_SECONDS + KILL_SECONDS
         while self._process.poll() is None:
+            if time.monotonic() > until:
+                log.warning("vllm: the server on port %d does not end", self.port)
+                return
             await asyncio.sleep(LOOK_SECONDS / 5)
 
     def _ended(self) -> Ending | None:
@@ -118,7 +132,7 @@ class Server:
             return ending(written.read().decode("utf-8", "replace"), code if code >= 0 else 128 - code)
 
     def _session(self) -> aiohttp.ClientSession:
-        key = os.environ.get(self._config.key_env)
+        key = key_from(self._config.key_env)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         return aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=30))
 

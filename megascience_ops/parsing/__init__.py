@@ -6,6 +6,7 @@ aside before it comes here.
 """
 
 from megascience_ops.parsing.boxes import boxed, reference_answer, solution
+from megascience_ops.parsing.brief import brief_decision, brief_decisions, brief_filter_verdict, decisions
 from megascience_ops.parsing.equivalence import same_answer
 from megascience_ops.parsing.pairs import QuestionAnswer, question_answers, refined
 from megascience_ops.parsing.verdicts import BookClass, FilterVerdict, book_class, decision, filter_verdict
@@ -16,7 +17,11 @@ __all__ = [
     "QuestionAnswer",
     "book_class",
     "boxed",
+    "brief_decision",
+    "brief_decisions",
+    "brief_filter_verdict",
     "decision",
+    "decisions",
     "filter_verdict",
     "question_answers",
     "reference_answer",

@@ -75,8 +75,13 @@ def book_class(text: str) -> BookClass:
     return BookClass(cast(Subject, subject), cast(Level, level))
 
 
+def decision_of(said: str) -> bool:
+    """The YES or NO with which a verdict begins. Raises `Unparsed`: `no_decision`, `unclear_decision`."""
+    return _choice("decision", said, ("yes", "no")) == "yes"
+
+
 def _decision(found: list[Section]) -> bool:
-    return _choice("decision", _last(found, "decision"), ("yes", "no")) == "yes"
+    return decision_of(_last(found, "decision"))
 
 
 def _last(found: list[Section], name: str) -> str:

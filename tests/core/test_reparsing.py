@@ -89,7 +89,7 @@ def test_reparse_names_what_a_mended_parser_would_change(finished_river: River, 
         except Unparsed:
             return QuestionAnswer("What could not be read?", "It can be read now.")
         if "ice float" in found.question:
-            raise Unparsed("too_cold", "the mended parser does not like ice")
+            return QuestionAnswer(found.question, "")
         if "crate" in found.question:
             return QuestionAnswer(found.question, f"{found.answer} Done.")
         return found
@@ -98,9 +98,12 @@ def test_reparse_names_what_a_mended_parser_would_change(finished_river: River, 
     reading = of(finished_river, "refine_qa")
 
     kinds = {one.kind: one for one in reading.differences}
-    assert counts(reading) == {"unchanged": 3, "changed": 1, "newly kept": 1, "newly aside": 1} or "to ask" in kinds
+    # Changed is also the row of which only the second answer could be read: the first one can be, now.
+    assert counts(reading) == {"unchanged": 2, "changed": 2, "newly kept": 1, "newly aside": 1}
+    assert kinds["newly aside"].after.reason == "no_answer"
     assert kinds["newly kept"].id == unread.id
-    assert kinds["changed"].after.answer.endswith("Done.")
+    changed = [one.after.answer for one in reading.differences if one.kind == "changed"]
+    assert sorted(answer.endswith(("Done.", "It can be read now.")) for answer in changed) == [True, True]
 
 
 def test_reparse_row_that_would_be_asked_again_is_named_and_left_alone(finished_river: River, read_by) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +16,7 @@ from megascience_ops.engines.scripted import ScriptedEngine
 from megascience_ops.errors import ContractError
 from megascience_ops.parsing import QuestionAnswer, refined
 from megascience_ops.prompts import Prompt, prompt, prompts_folder
-from megascience_ops.recipe import Recipe
-from megascience_ops.stages import filter_qa, refine_qa
+from megascience_ops.stages import refine_qa
 
 if TYPE_CHECKING:
     from tests.conftest import River
@@ -27,31 +25,18 @@ STAGES = recipes.TEXTBOOK_REASONING.names
 
 
 @pytest.fixture
-def change_stage(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Replaces fields of a stage of the recipe."""
-
-    def change(name: str, **fields: object) -> None:
-        flow = recipes.RECIPES["textbook_reasoning"]
-        stages = tuple(dataclasses.replace(one, **fields) if one.name == name else one for one in flow.stages)
-        monkeypatch.setitem(recipes.RECIPES, flow.name, Recipe(flow.name, stages))
-
-    return change
-
-
-@pytest.fixture
 def change_prompt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, change_stage) -> Callable[[str], None]:
-    """Adds a sentence to the prompt of filter_qa, in a copy of the prompts."""
+    """Adds a sentence to the prompt of refine_qa, in a copy of the prompts."""
 
     def change(sentence: str) -> None:
         folder = tmp_path / "prompts"
-        if not folder.exists():
-            shutil.copytree(prompts_folder(), folder)
-        file = folder / "filter_qa.md"
+        shutil.copytree(prompts_folder(), folder)
+        file = folder / "refine_qa.md"
         file.write_text(f"{file.read_text(encoding='utf-8')}\n{sentence}\n", encoding="utf-8")
         monkeypatch.setenv("MEGASCIENCE_PROMPTS", str(folder))
-        changed = prompt("filter_qa", filter_qa.FILTER.parse, *filter_qa.FILTER.slots)
-        monkeypatch.setattr(filter_qa, "FILTER", changed)
-        change_stage("filter_qa", prompts=(changed,))
+        changed = prompt("refine_qa", refine_qa.REFINE.parse, *refine_qa.REFINE.slots)
+        monkeypatch.setattr(refine_qa, "REFINE", changed)
+        change_stage("refine_qa", prompts=(changed,))
 
     return change
 
@@ -110,25 +95,28 @@ def test_change_of_a_parser_replays_what_was_said_and_flows_on(finished_river: R
 
 
 def test_change_of_a_prompt_asks_that_stage_again_and_no_other(finished_river: River, change_prompt) -> None:
+    before = finished_river.rows("refine_qa")
     change_prompt("Take your time.")
 
-    assert computed(finished_river) == ["filter_qa"]
-    assert asked(finished_river) == {"filter_qa": 5}
+    assert computed(finished_river) == ["refine_qa"]
+
+    assert asked(finished_river) == {"refine_qa": 6 + 2 + 1}
+    assert finished_river.rows("refine_qa") == before
 
 
 def test_change_of_a_prompt_reaches_what_depends_on_its_answers(finished_river: River, change_prompt) -> None:
-    change_prompt("A graph may be missing.")
-    says = {
-        "filter_qa": [{"says": "Analysis: fine.\nFault: NONE\nDecision: YES"}],
-        "extract_reference_answer": [{"about": "According to", "says": "Reference Answer: 4 s"}],
-    }
-    river = saying(finished_river, says)
+    change_prompt("Ask for the surface, too.")
+    asks = "Refined Question: Why does ice float on liquid water, and swim?\nRefined Answer: Ice is less dense."
+    river = saying(finished_river, {"refine_qa": [{"about": "Why does ice float", "says": asks}]})
 
     changed = computed(river)
 
-    assert changed == STAGES[STAGES.index("filter_qa") :]
-    assert asked(river) == {"filter_qa": 5, "extract_reference_answer": 1}  # of the later rows one is new
-    assert len(river.rows("publish")) == 4
+    assert changed == STAGES[STAGES.index("refine_qa") :]
+    new = asked(river)
+    assert new.pop("refine_qa") == 6 + 2 + 1
+    assert set(new.values()) == {1}  # of what comes after, the one row that is another
+    assert {"judge_cot", "distill_cot", "filter_qa"} <= set(new)
+    assert len(river.rows("publish")) == 3
 
 
 def test_change_back_uses_the_files_that_are_there(finished_river: River) -> None:

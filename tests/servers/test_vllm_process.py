@@ -143,6 +143,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
     (tmp_path / "fake.py").write_text(FAKE)
     made = Fake(folder, [sys.executable, str(tmp_path / "fake.py"), "serve"])
     made.behaves()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(vllm, "BACKOFF_SECONDS", 0.05)
     monkeypatch.setattr(vllm_server, "GRACE_SECONDS", 1.0)
     monkeypatch.setattr(vllm_server, "HEALTH_SECONDS", 0.3)
@@ -345,7 +346,7 @@ def test_server_whose_engine_has_died_is_started_again(fake: Fake) -> None:
         await engine.complete(request("question"), "row")
         dead = fake.folder / "engine_dead"
         dead.touch()
-        while len(engine.facts()) == 0:
+        while "vllm_restarts" not in engine.facts():
             await asyncio.sleep(0.05)
         dead.unlink()
         await engine.complete(request("another"), "row")
@@ -511,6 +512,7 @@ LOGS = [
     ("OSError: [Errno 98] error while attempting to bind: address already in use", "OSError: [Errno 98]", None),
     ("ValueError: Free memory on device (5.61/61.27 GiB) on startup is less than desired", "ValueError: Free", None),
     ("INFO all is well\nRuntimeError: CUDA error: unspecified launch failure", "RuntimeError: CUDA error", None),
+    ("vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue.", "vllm.v1.engine.exc", None),
     ("INFO all is well", "ended with exit code 3", None),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 
 from megascience_ops.benchmarks import normalised
 from megascience_ops.dedup import jaccard, shingles
@@ -20,6 +21,7 @@ _ENUMERATION = re.compile(
     r"^\s*(?:(?:exercise|problem|question|example)\s+\d+(?:\.\d+)*[.):]?|\(?\d+(?:\.\d+)*[.):])\s+",
     re.IGNORECASE,
 )
+_CANDIDATE = re.compile(r"^Candidate \d+:$", re.MULTILINE)
 _SMALL_DIGITS = str.maketrans({small: f" {digit % 10}" for digit, small in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉")})
 
 
@@ -52,6 +54,11 @@ def same_question(question: str, candidate: str) -> tuple[bool, str]:
             f"Wording alike, but the numbers differ: {_shown(own - other)} against {_shown(other - own)}.",
         )
     return False, f"The texts share only {similarity:.0%} of their word trigrams."
+
+
+def same_as_each(question: str, candidates: str) -> list[tuple[bool, str]]:
+    """The same for each of `Candidate 1:`, `Candidate 2:`, ... with their lines indented below."""
+    return [same_question(question, textwrap.dedent(one).strip()) for one in _CANDIDATE.split(candidates)[1:]]
 
 
 def numbers(text: str) -> frozenset[str]:

@@ -7,6 +7,7 @@ it declines, and the row says so.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, get_args
 
 from megascience_ops.completions import Completion, Request
 from megascience_ops.engines.rules import books, extraction, judgements
-from megascience_ops.engines.rules.contamination import same_question
+from megascience_ops.engines.rules.contamination import same_as_each, same_question
 from megascience_ops.errors import Declined
 from megascience_ops.rows import Subject
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Slots = Mapping[str, str]
+Rule = Callable[[Slots], str]
+BRIEF_KEYS = {"Analysis": "because", "Fault": "fault", "Decision": "decision"}
 PACKAGE = Path(__file__).parents[2]
 READ_BY_RULES = ("books", "engines/rules", "dedup.py", "neighbours.py")
 
@@ -35,11 +38,35 @@ def _judge_contamination(slots: Slots) -> str:
     return _decision(*same_question(slots["QUESTION"], slots["CANDIDATE"]))
 
 
+def _judge_together(slots: Slots) -> str:
+    verdicts = enumerate(same_as_each(slots["QUESTION"], slots["CANDIDATES"]), 1)
+    said = [f"Analysis {n}: {because}\nDecision {n}: {'YES' if same else 'NO'}" for n, (same, because) in verdicts]
+    return "\n".join(said)
+
+
+def _judge_together_briefly(slots: Slots) -> str:
+    verdicts = enumerate(same_as_each(slots["QUESTION"], slots["CANDIDATES"]), 1)
+    said = [
+        {"candidate": n, "because": because, "decision": "YES" if same else "NO"} for n, (same, because) in verdicts
+    ]
+    return json.dumps({"verdicts": said})
+
+
 def _filter_qa(slots: Slots) -> str:
     missing = judgements.external_reference(slots["QUESTION"], slots["ANSWER"])
     fault = "MISSING_CONTEXT" if missing else "NONE"
     found = f"it refers to something that is not there: {missing}" if missing else "no outside reference was found"
     return f"Analysis: {found}\nFault: {fault}\nDecision: {'NO' if missing else 'YES'}"
+
+
+def _briefly(rule: Rule) -> Rule:
+    """What a rule says in labelled lines, as the JSON that a brief prompt asks for."""
+
+    def said(slots: Slots) -> str:
+        lines = dict(line.split(": ", 1) for line in rule(slots).splitlines())
+        return json.dumps({BRIEF_KEYS[label]: text for label, text in lines.items()})
+
+    return said
 
 
 def _reference_answer(slots: Slots) -> str:
@@ -54,15 +81,20 @@ def _no_reasoning(slots: Slots) -> str:
     raise Declined("declined", "no rule can write reasoning that the book does not give")
 
 
-RULES: dict[str, Callable[[Slots], str]] = {
+RULES: dict[str, Rule] = {
     "classify_books": books.classify,
     **{f"extract_qa_{subject}_high": extraction.high for subject in get_args(Subject)},
     **{f"extract_qa_{subject}_low": extraction.low for subject in get_args(Subject)},
     "refine_qa": extraction.refine,
     "judge_cot": _judge_cot,
     "distill_cot": _no_reasoning,
+    "judge_cot_brief": _briefly(_judge_cot),
     "filter_qa": _filter_qa,
+    "filter_qa_brief": _briefly(_filter_qa),
     "judge_contamination": _judge_contamination,
+    "judge_contamination_brief": _briefly(_judge_contamination),
+    "judge_contamination_together": _judge_together,
+    "judge_contamination_together_brief": _judge_together_briefly,
     "extract_reference_answer": _reference_answer,
 }
 

@@ -17,6 +17,17 @@ from megascience_ops.costing import Cost, model_of
 from megascience_ops.prompts import Prompt
 from megascience_ops.recipe import recipe
 from megascience_ops.rows import Standard, Subject
+from megascience_ops.stages import (
+    classify_books,
+    digitize_books,
+    distill_cot,
+    extract_qa,
+    extract_reference_answer,
+    filter_qa,
+    judge_contamination,
+    judge_cot,
+    refine_qa,
+)
 
 # Published yields of the MegaScience paper (arXiv 2507.16812), tables 1 and 2: rows that go on, of those that came in.
 # Subjects differ widely: passages of mathematics give ten times as many pairs as those of biology.
@@ -36,7 +47,7 @@ REFINING, ANALYSIS, SENTENCE, SHORT_ANSWER, CLASS, PAGE = 250, 140, 35, 15, 130,
 WITHOUT_REASONING = 0.3  # answers that judge_cot sends to be distilled
 NOT_PLAINLY_COMPARABLE = 0.5  # distilled solutions that a judge has to compare with the book's answer
 UNBOXED = 0.5  # answers of which the short answer has to be asked for
-NEIGHBOURS, NEAR = 5, 1.0  # neighbours of a question; those of them that are above a floor which is any use
+NEAR_ANY, NEAR = 0.5, 2.0  # questions with a neighbour above a floor that is any use; so many neighbours each
 BEFORE_YES = 1.3  # neighbours that are asked about until the one that is the same
 
 
@@ -52,7 +63,7 @@ class Passages:
 
 @dataclass(frozen=True)
 class Serving:
-    """Who answers. `cache`: it remembers how prompts begin; `servers`: over how many the pairs of a passage are dealt."""
+    """Who answers. `cache`: do servers know how earlier prompts began? `servers`: how many share a passage's pairs."""
 
     cache: bool = True
     servers: int = 1
@@ -60,7 +71,7 @@ class Serving:
 
 @dataclass(frozen=True)
 class Calls:
-    """Calls of one prompt for each row: with slots of this many tokens, of which `shared` begin as in an earlier call."""
+    """Calls of one prompt for each row, with slots of this many tokens; `shared` of them a server knows already."""
 
     prompts: tuple[Prompt[Any], ...]
     number: float
@@ -71,8 +82,8 @@ class Calls:
     def cost(self, stage: str, rows: float, serving: Serving) -> Cost:
         """For so many rows. The instructions before the first slot are computed once."""
         calls = self.number * rows
-        whole = mean(_words(prompt)[0] for prompt in self.prompts) + self.slots
-        cached = mean(_words(prompt)[1] for prompt in self.prompts) + self.shared if serving.cache else 0
+        whole = mean(own_words(prompt)[0] for prompt in self.prompts) + self.slots
+        cached = mean(own_words(prompt)[1] for prompt in self.prompts) + self.shared if serving.cache else 0
         return Cost(stage, rows, calls, calls * whole, calls * cached, calls * self.answer, "assumed")
 
 
@@ -96,9 +107,6 @@ def assumed(settings: Settings, passages: Passages, serving: Serving = Serving()
 
 def _calls(settings: Settings, passages: Passages, serving: Serving) -> Mapping[str, list[Calls]]:
     """The calls for each row that comes into a stage."""
-    from megascience_ops.stages import classify_books, digitize_books, distill_cot, extract_qa, filter_qa
-    from megascience_ops.stages import extract_reference_answer as reference
-    from megascience_ops.stages import judge_cot, refine_qa
 
     def config(stage: str) -> Any:
         return settings.of(stage, recipe(settings.recipe).stage(stage).config)
@@ -140,28 +148,27 @@ def _calls(settings: Settings, passages: Passages, serving: Serving) -> Mapping[
             ),
         ],
         "filter_qa": [Calls((filter_qa.FILTER[filtering],), 1, pair, answer[filtering])],
-        "judge_contamination": [_contamination(config("judge_contamination"), answer)],
-        "extract_reference_answer": [Calls((reference.EXTRACT,), UNBOXED, pair, SHORT_ANSWER)],
+        "judge_contamination": [_contamination(config("judge_contamination"), config("find_neighbours").k, answer)],
+        "extract_reference_answer": [Calls((extract_reference_answer.EXTRACT,), UNBOXED, pair, SHORT_ANSWER)],
     }
 
 
-def _contamination(config: Any, answer: Mapping[str, int]) -> Calls:
-    """One by one until the first YES, or all at once; where a floor keeps most neighbours out, about the others."""
-    from megascience_ops.stages.judge_contamination import JUDGE, judge_together
-
-    near = NEIGHBOURS if config.floor <= 0 else NEAR
+def _contamination(config: Any, k: int, answer: Mapping[str, int]) -> Calls:
+    """One by one until the first YES, or all at once; a floor keeps most neighbours out."""
+    share, near = (1.0, k) if config.floor <= 0 else (NEAR_ANY, min(NEAR, k))
     if config.neighbours == "together" and near > 1:
-        slots = REFINED_QUESTION + NEIGHBOURS * (CANDIDATE + 6)
-        verdicts = NEIGHBOURS * answer[config.decisions] * 0.7  # shorter, as the question is not told again
-        return Calls((judge_together(config.decisions, NEIGHBOURS),), 1, slots, verdicts)
-    cleared = PUBLISHED_YIELDS["judge_contamination"]
-    number = cleared * near + (1 - cleared) * min(near, BEFORE_YES)
-    seen = REFINED_QUESTION * max(0.0, 1 - 1 / number)
-    return Calls((JUDGE[config.decisions],), number, REFINED_QUESTION + CANDIDATE, answer[config.decisions], seen)
+        slots = REFINED_QUESTION + near * (CANDIDATE + 6)
+        verdicts = near * answer[config.decisions] * 0.7  # shorter, as the question is not told again
+        return Calls((judge_contamination.judge_together(config.decisions, 2),), share, slots, verdicts)
+    same = 1 - PUBLISHED_YIELDS["judge_contamination"]
+    number = (share - same) * near + same * min(near, BEFORE_YES)
+    seen = REFINED_QUESTION * (1 - share / number)  # the question, by calls about its other neighbours
+    prompt = judge_contamination.JUDGE[config.decisions]
+    return Calls((prompt,), number, REFINED_QUESTION + CANDIDATE, answer[config.decisions], seen)
 
 
 @cache
-def _words(prompt: Prompt[Any]) -> tuple[int, int]:
+def own_words(prompt: Prompt[Any]) -> tuple[int, int]:
     """The tokens of a prompt's own words, and of those before its first slot."""
     empty = prompt.request(dict.fromkeys(prompt.slots, "\0"), {}, {}).parts[0]
     assert isinstance(empty, str)

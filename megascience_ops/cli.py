@@ -1,4 +1,4 @@
-"""The command line: `megascience stage|run|try|reparse|stages|funnel|show|sample`.
+"""The command line: `megascience stage|run|try|reparse|estimate|stages|funnel|show|sample`.
 
 What a program reads is on stdout; what people read while they wait is on stderr. Exit code 65: a person has to act,
 and the last line says how. 75: try again.
@@ -13,12 +13,13 @@ import logging
 import signal
 import sys
 from collections.abc import Coroutine
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.logging import RichHandler
 
-from megascience_ops import flags, funnel, reparsing, tables, terminal, trying
+from megascience_ops import assuming, comparing, costing, estimating, flags, funnel, reparsing, tables, terminal, trying
 from megascience_ops.errors import EXIT_CONTRACT, EXIT_TRANSIENT, ContractError, TransientError
 from megascience_ops.life import life
 from megascience_ops.receipts import Receipt
@@ -89,6 +90,32 @@ def reparse(options: argparse.Namespace) -> None:
         _wait(run(settings, options.stage, recompute=True))
 
 
+def estimate(options: argparse.Namespace) -> None:
+    """Calls, tokens, GPU-hours and money that these textbooks would take."""
+    if options.compare:
+        options.root = options.root or "."
+    elif not options.root:
+        raise ContractError("no root named: say where everything is kept with --root FOLDER")
+    settings = flags.settings(options)
+    speed = costing.parse_speed(options.tokens_per_second) if options.tokens_per_second else None
+    if options.compare:
+        ways = comparing.compare(settings, speed)
+        if options.json:
+            sys.stdout.write(json.dumps([asdict(way) for way in ways], indent=1) + "\n")
+        else:
+            terminal.show_ways(ways)
+        return
+    if options.assume:
+        costs = assuming.assumed(settings, _wait(estimating.passages(settings, fewest=options.sample)))
+    else:
+        costs = _wait(estimating.estimate(settings, fewest=options.sample))
+    found = costing.Estimate(costs, speed, settings.prices)
+    if options.json:
+        sys.stdout.write(json.dumps(found.told(), indent=1) + "\n")
+    else:
+        terminal.show_estimate(found)
+
+
 def stages(options: argparse.Namespace) -> None:
     """The stages of a recipe in order, with what they read and write."""
     for one in recipe(options.recipe).stages:
@@ -140,12 +167,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--verbose", action="store_true", help="log more")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, function: Any, *, where: bool = True) -> argparse.ArgumentParser:
+    def command(name: str, function: Any, *, where: bool = True, root: bool = True) -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=(function.__doc__ or "").splitlines()[0])
         one.set_defaults(command=function)
         one.add_argument("--recipe", default="textbook_reasoning")
         if where:
-            one.add_argument("--root", required=True, help="folder or s3:// prefix where everything is kept")
+            one.add_argument("--root", required=root, help="folder or s3:// prefix where everything is kept")
             one.add_argument("--batch", default="default", help="name of the batch")
         return one
 
@@ -166,6 +193,18 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("stage")
     one.add_argument("--examples", type=int, default=3, help="how many changes of each kind are shown (default 3)")
     one.add_argument("--commit", action="store_true", help="then compute the stage again; asks only what is not kept")
+    one.add_argument("--json", action="store_true")
+    flags.add_flags(one)
+    one = command("estimate", estimate, root=False)  # to compare, none is needed
+    one.add_argument("--assume", action="store_true", help="ask no engine: published yields, assumed lengths")
+    one.add_argument("--compare", action="store_true", help="ways of asking side by side, for 1,000 published rows")
+    one.add_argument("--sample", type=int, default=estimating.FEWEST, help="rows of a sample at least (default 50)")
+    one.add_argument("--limit", type=int, help="as if the first so many books were taken only")
+    one.add_argument(
+        "--tokens-per-second",
+        metavar="PROMPT,ANSWER",
+        help="of one GPU, such as 25000,5500 (default: by the model's size)",
+    )
     one.add_argument("--json", action="store_true")
     flags.add_flags(one)
     command("stages", stages, where=False)

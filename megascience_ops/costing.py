@@ -42,8 +42,8 @@ _ALL = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)[bB](?![A-Za-z0-9])")
 class Cost:
     """What one stage takes: rows that come in, calls, and tokens; `cached` are those of the prompts not computed again.
 
-    `source`: from a receipt, from a sample of rows, from a yield alone (nothing is asked), or assumed. `model` is the
-    one that is asked.
+    `source`: from a receipt, from a sample of rows, from the yield of a stage that has to see all rows, or assumed.
+    `model` is the one that is asked.
     """
 
     stage: str
@@ -101,6 +101,21 @@ class Estimate:
         hours = [self.gpu_hours(cost) for cost in self.costs]
         return None if None in hours else sum(one for one in hours if one)
 
+    def notes(self) -> list[str]:
+        """What the figures rest on, a sentence each."""
+        sources = {cost.source for cost in self.costs if cost.calls}
+        said = {
+            "receipt": "receipt: what the stage took, scaled to all textbooks.",
+            "sample": "sample: a few rows went through the stage; their completions are kept for the run.",
+            "assumed": "assumed: nobody was asked; yields as published for MegaScience, lengths of answers assumed.",
+        }
+        notes = [note for source, note in said.items() if source in sources]
+        if self.all_gpu_hours() is None:
+            notes.append("GPU-hours: not known; say --tokens-per-second, or --model with its size in the name.")
+        elif not self.speed:
+            notes.append("GPU-hours: assumed from the size of the model, for GPUs of 80 GB; say --tokens-per-second.")
+        return notes
+
     def told(self) -> dict[str, Any]:
         """The estimate as JSON."""
 
@@ -110,7 +125,7 @@ class Estimate:
 
         stages = [{**one(cost), "gpu_hours": self.gpu_hours(cost)} for cost in self.costs]
         whole = {name: value for name, value in one(self.total()).items() if name in {*COUNTED, "money"}}
-        return {"stages": stages, "total": {**whole, "gpu_hours": self.all_gpu_hours()}}
+        return {"stages": stages, "total": {**whole, "gpu_hours": self.all_gpu_hours()}, "notes": self.notes()}
 
 
 def total(costs: Iterable[Cost]) -> Cost:

@@ -108,7 +108,7 @@ def encode(model: type[Row], rows: Sequence[Row], stated: dict[str, Any]) -> tup
 
 def decode(model: type[R], source: Source) -> Iterator[R]:
     """The rows of a Parquet file, in their order; no more than a few hundred are held."""
-    with pq.ParquetFile(_readable(source)) as file:
+    with pq.ParquetFile(_readable(source), pre_buffer=False) as file:  # or it would read all groups ahead
         for batch in file.iter_batches(batch_size=READ_AT_ONCE):
             for values in batch.to_pylist():
                 yield model.model_validate(values)
@@ -116,7 +116,7 @@ def decode(model: type[R], source: Source) -> Iterator[R]:
 
 def columns(source: Source, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """These columns of each row of a Parquet file; the others are not decoded."""
-    with pq.ParquetFile(_readable(source)) as file:
+    with pq.ParquetFile(_readable(source), pre_buffer=False) as file:  # or it would read all groups ahead
         for batch in file.iter_batches(batch_size=READ_AT_ONCE, columns=list(names)):
             yield from batch.to_pylist()
 

@@ -13,7 +13,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from megascience_ops.comparing import Compared
 from megascience_ops.completions import Image, Slot
+from megascience_ops.costing import Estimate
 from megascience_ops.life import Moment
 from megascience_ops.receipts import Receipt
 from megascience_ops.rehearsing import Rehearsed
@@ -108,6 +110,53 @@ def show_reading(reading: Reading, examples: int) -> None:
         if shown[one.kind] <= examples and one.kind != "to ask":
             values = {"before": _result(one.before, one.after), "after": _result(one.after, one.before)}
             _console().print(_panel(f"{one.kind}: {one.id}", {name: said for name, said in values.items() if said}))
+
+
+def show_estimate(found: Estimate) -> None:
+    """What each stage would take, and all of them; below it, what the figures rest on."""
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    names = ("stage", "rows in", "calls", "prompt", "cached", "answers", "GPU-hours", "money", "from")
+    for name in names:
+        if name != "money" or found.prices:
+            grid.add_column(name, justify="left" if name in ("stage", "from") else "right", no_wrap=True)
+    for cost in (*found.costs, found.total()):
+        hours = found.all_gpu_hours() if cost.stage == "total" else found.gpu_hours(cost)
+        counts = (cost.calls, cost.prompt_tokens, cost.cached_tokens, cost.completion_tokens)
+        shown = [_short(count) if count else "" for count in counts]
+        if found.prices:
+            shown.insert(4, f"{cost.money(found.prices):,.2f}" if cost.calls else "")
+        shown.insert(4, "?" if hours is None else f"{hours:,.2f}" if hours else "")
+        is_total = cost.stage == "total"
+        if is_total:
+            grid.add_section()
+        grid.add_row(cost.stage, "" if is_total else _short(cost.rows), *shown, "" if is_total else cost.source)
+    _console().print(grid)
+    for note in found.notes():
+        sys.stdout.write(f"{note}\n")
+
+
+def show_ways(ways: Sequence[Compared]) -> None:
+    """Ways of asking side by side, for so many published rows."""
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for name in ("for 1,000 published rows", "calls", "prompt", "computed", "answers", "time"):
+        grid.add_column(name, justify="left" if name.startswith("for") else "right", no_wrap=True)
+    for way in ways:
+        cost = way.cost
+        computed = cost.prompt_tokens - cost.cached_tokens
+        counts = [_short(count) for count in (cost.calls, cost.prompt_tokens, computed, cost.completion_tokens)]
+        grid.add_row(way.name, *counts, f"{way.relative:.2f}")
+    _console().print(grid)
+    sys.stdout.write(
+        "By this project's prompts, published yields and assumed lengths; time: that of the first line is 1.\n"
+    )
+
+
+def _short(count: float) -> str:
+    """`12,345`, `1.23 M`: four digits say enough of what is estimated."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e5, "k")):
+        if count >= size:
+            return f"{count / (1e3 if letter == 'k' else size):,.{0 if letter == 'k' else 2}f} {letter}"
+    return f"{count:,.0f}"
 
 
 def _result(row: Row | None, other: Row | None) -> str:

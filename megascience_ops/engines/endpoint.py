@@ -44,7 +44,7 @@ class EndpointEngine:
         self._model = config.model
         self._known_as = {None, self._model, config.served_as}
         connections = Connections(key_from(config.key_env), config.timeout_seconds)
-        urls = [address(url) for url in config.url.split(",") if url.strip()]
+        urls = [address(url) for url in config.url.split(",")]
         self._servers = Servers(urls, connections, config.concurrency, config.patience_seconds)
         self._probe = _encoded({**self._asking([{"role": "user", "content": "1"}]), "max_tokens": 1})
 

@@ -19,8 +19,8 @@ class Pressure:
     """What is under way at one server, how much may be, and since when it is to be left in peace.
 
     The limit doubles with each round of answers until the server refuses or a queue shows, is cut by a fifth then,
-    and grows slowly from there. Where the server tells how many requests wait in it, that decides instead: nobody
-    waiting lets the limit grow, a few waiting holds it, more than a few brings it down to what is being worked on.
+    and grows slowly from there. Where the server tells how many requests wait in it, that decides as well: nobody
+    waiting lets the limit grow, a few waiting hold it, what is more than a few is taken off it.
     """
 
     def __init__(self, ceiling: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -29,7 +29,7 @@ class Pressure:
         self.opens = 0.0  # when the rest ends, on `clock`
         self._clock = clock
         self._ceiling, self._limit = ceiling, float(min(ceiling, START))
-        self._quick, self._queue_shows = True, False
+        self._quick, self._enough_wait = True, False
         self._failures = self._refusals = 0
         self._troubled = 0.0
 
@@ -44,15 +44,18 @@ class Pressure:
         return self._failures >= DEAD_AFTER
 
     @property
-    def free(self) -> int:
-        """How many more requests it can take now; none while it rests."""
-        return self.limit - self.under_way if self.opens <= self._clock() else 0
+    def free(self) -> float:
+        """The share of its limit that is free, 0 while it rests."""
+        if self.opens > self._clock():
+            return 0.0
+        limit = self.limit
+        return (limit - self.under_way) / limit
 
     def answered(self) -> None:
         """It answered one of the requests under way."""
         self.answers += 1
         self._failures = self._refusals = 0
-        if self._limit < self._ceiling and self.under_way >= self.limit and not self._queue_shows:
+        if self._limit < self._ceiling and self.under_way >= self.limit and not self._enough_wait:
             step = 1.0 if self._quick else max(1 / self._limit, GROWTH)
             self._limit = min(float(self._ceiling), self._limit + step)
 
@@ -77,13 +80,12 @@ class Pressure:
 
     def queue(self, waiting: float, running: float) -> None:
         """The server has told how many requests wait in it and how many it works on, ours and others'."""
-        few = max(2.0, running / 16)
-        self._queue_shows = waiting > 0
+        few = max(4.0, running / 8)
+        self._enough_wait = waiting >= few / 2
         if waiting > few:
             ours = min(1.0, self.under_way / (waiting + running))
-            self._limit, self._quick = max(1.0, min(self._limit, self.under_way - ours * (waiting - few))), False
-        elif not waiting:
-            self._quick = True
+            self._limit = max(1.0, min(self._limit, self.under_way - ours * (waiting - few)))
+        self._quick = not waiting
 
 
 def backoff(tries: int) -> float:

@@ -11,6 +11,7 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from yarl import URL
@@ -81,7 +82,7 @@ class Servers:
         await self._connections.close()
 
     async def _next(self) -> Server:
-        """The server with most room, when it is our turn and there is one with any."""
+        """The server with the most room, when it is our turn and there is one with any."""
         if not self._queue and (server := self._take()):
             return server
         turn: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
@@ -96,7 +97,7 @@ class Servers:
 
     def _take(self) -> Server | None:
         server = self._servers[0] if len(self._servers) == 1 else max(self._servers, key=lambda one: one.pressure.free)
-        if self._free < 1 or server.pressure.free < 1:
+        if self._free < 1 or server.pressure.free <= 0:
             return None
         self._free -= 1
         server.pressure.under_way += 1
@@ -134,8 +135,18 @@ class Servers:
             self._heard = time.monotonic()
         if server.pressure.opens > rested:
             rest = max(0.0, server.pressure.opens - time.monotonic())
-            asyncio.get_running_loop().call_later(min(rest, self._patience) + 0.001, self._hand_out)
+            asyncio.get_running_loop().call_later(min(rest, self._patience) + 0.001, self._rested, server)
             log.log(logging.WARNING if rest > 2 else logging.DEBUG, "%s: %s; waiting %.0f s", server.url, trouble, rest)
+
+    def _rested(self, server: Server) -> None:
+        """A rest is over, or patience is: nobody is left waiting whom no other answer would wake."""
+        self._hand_out()
+        rest = server.pressure.opens - time.monotonic()
+        if self._queue and rest > 0:
+            with suppress(TransientError):  # it is told to those who wait
+                self._check_patience(self._heard, 0.0)
+            if self._queue:
+                asyncio.get_running_loop().call_later(min(rest, self._patience) + 0.001, self._rested, server)
 
     def _check_patience(self, began: float, wait: float) -> None:
         """Raises TransientError, here and in all who wait, where no next try comes before patience ends."""

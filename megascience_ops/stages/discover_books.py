@@ -45,9 +45,9 @@ def source(batch: Batch, config: Config) -> Iterable[SourceFile]:
 async def look(batch: Batch, config: Config) -> Decide:
     """Digest every file, then take in each content once."""
     zone = landing_zone(config.textbooks)
-    files = sorted(source(batch, config), key=lambda file: (file.title is None, file.id))
+    files = sorted(source(batch, config), key=_most_is_known_of)
     digests = {file.id: hashlib.sha256(zone.get(file.id)).hexdigest() for file in files}
-    stays: dict[str, str] = {}  # of each content: the path that textbooks.csv gives a title, else the first
+    stays: dict[str, str] = {}  # of each content, the path that is taken in
     for path, sha256 in digests.items():
         stays.setdefault(sha256, path)
 
@@ -81,6 +81,11 @@ async def _taken_in(zone: Store, file: SourceFile, sha256: str, owner: str, batc
             path, seconds=config.seconds_per_book, max_pages=config.max_pages, first=config.excerpt_pages
         )
     return _book(file, sha256, book, config)
+
+
+def _most_is_known_of(file: SourceFile) -> tuple[bool, bool, bool, str]:
+    """Of two copies of a book, the restricted one stands for both, then the one that textbooks.csv says more of."""
+    return (file.access in (None, "open"), file.licence is None, file.title is None, file.id)
 
 
 def _claim(batch: Batch, book: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +68,14 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def first_run(database: None, dag: DAG, told: dict[str, Any]) -> DagRun:
     return dag.test(run_conf=told)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_sigterm() -> Iterator[None]:
+    """A task that ran in this process leaves it deaf to SIGTERM: give that back."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def states(run: DagRun) -> dict[str, str]:

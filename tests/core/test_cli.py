@@ -47,8 +47,14 @@ MISTYPED = {
     "no_textbooks": ([], ["no textbooks named", "--textbooks FOLDER"]),
     "missing_folder": (["--textbooks", "/no/such/folder"], ["/no/such/folder: no such folder"]),
     "engine": (["--textbooks", "ZONE", "--engine", "ruels"], ["engine.kind", "'ruels'", "'rules'"]),
-    "setting": (["--textbooks", "ZONE", "--set", "refine_qa.atempts=5"], ["refine_qa.atempts", "did you mean attempts?"]),
-    "setting_of_an_engine": (["--textbooks", "ZONE", "--set", "engine.modle=x"], ["engine.modle", "did you mean model?"]),
+    "setting": (
+        ["--textbooks", "ZONE", "--set", "refine_qa.atempts=5"],
+        ["refine_qa.atempts", "did you mean attempts?"],
+    ),
+    "setting_of_an_engine": (
+        ["--textbooks", "ZONE", "--set", "engine.modle=x"],
+        ["engine.modle", "did you mean model?"],
+    ),
     "setting_without_value": (["--textbooks", "ZONE", "--set", "refine_qa.attempts"], ["--set", "name=value"]),
     "setting_of_a_stage_mistyped": (
         ["--textbooks", "ZONE", "--set", "refien_qa.attempts=5"],
@@ -66,7 +72,9 @@ MISTYPED = {
 
 
 @pytest.mark.parametrize("arguments, named", MISTYPED.values(), ids=MISTYPED)
-def test_cli_bad_arguments_end_in_one_line_and_write_nothing(arguments, named, call, zone: Path, tmp_path: Path) -> None:
+def test_cli_bad_arguments_end_in_one_line_and_write_nothing(
+    arguments, named, call, zone: Path, tmp_path: Path
+) -> None:
     root = tmp_path / "root"
     given = [str(zone) if argument == "ZONE" else argument for argument in arguments]
 
@@ -96,7 +104,9 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("content, named", CONFIGS.values(), ids=CONFIGS)
-@pytest.mark.parametrize("besides", [[], ["--engine", "rules", "--set", "refine_qa.attempts=2"]], ids=["alone", "flags"])
+@pytest.mark.parametrize(
+    "besides", [[], ["--engine", "rules", "--set", "refine_qa.attempts=2"]], ids=["alone", "flags"]
+)
 def test_cli_bad_config_file_ends_in_one_line(content, named, besides, call, zone: Path, tmp_path: Path) -> None:
     config, root = tmp_path / "settings.yaml", tmp_path / "root"
     config.write_bytes(content)
@@ -159,7 +169,11 @@ def test_cli_bad_manifest_is_named_with_what_is_wrong(content, named, call, zone
 
 @pytest.mark.parametrize(
     "name, content",
-    [("mmlu.json", b"[{]"), ("mine.jsonl", b'{"question": "Why?"}\n{"question"\n'), ("gsm8k.jsonl", b'{"problem": "x"}')],
+    [
+        ("mmlu.json", b"[{]"),
+        ("mine.jsonl", b'{"question": "Why?"}\n{"question"\n'),
+        ("gsm8k.jsonl", b'{"problem": "x"}'),
+    ],
 )
 def test_cli_unreadable_benchmark_is_named_and_nothing_is_published(name, content, call, zone, tmp_path: Path) -> None:
     root = tmp_path / "root"

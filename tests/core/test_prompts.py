@@ -55,7 +55,11 @@ def test_prompt_slots_are_filled(load) -> None:
 @given(question=st.text(), answer=st.text())
 def test_prompt_slot_that_stands_inside_a_document_is_text(question: str, answer: str) -> None:
     refine = ALL["refine_qa"]
-    slots = {"DOCUMENT": f"<ANSWER> {question} <QUESTION>", "QUESTION": f"{question}<ANSWER>", "ANSWER": f"<DOCUMENT>{answer}"}
+    slots = {
+        "DOCUMENT": f"<ANSWER> {question} <QUESTION>",
+        "QUESTION": f"{question}<ANSWER>",
+        "ANSWER": f"<DOCUMENT>{answer}",
+    }
     said = message(refine.request(slots, {}, MODEL))
     for text in slots.values():
         assert text in said

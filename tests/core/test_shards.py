@@ -31,7 +31,9 @@ def test_shard_that_loses_a_row_is_a_contract_error_and_leaves_no_receipt(screen
     async def loses(book: Book, ask: Any, config: Any) -> Any:
         return [] if book.title == "Solutions and Ice" else book
 
-    with pytest.raises(ContractError, match=r"screen_books: shard \d+ does not balance: 1 rows in, 0 kept, .* with 0 reasons"):
+    with pytest.raises(
+        ContractError, match=r"screen_books: shard \d+ does not balance: 1 rows in, 0 kept, .* with 0 reasons"
+    ):
         screen(loses)
     assert finished_river.receipt("screen_books").number == 1
 

@@ -11,7 +11,9 @@ import pytest
 if TYPE_CHECKING:
     from tests.conftest import River
 
-SALT = "How many grams of sodium chloride (molar mass 58.44 g/mol) are dissolved in 250 mL of a solution of concentration"
+SALT = (
+    "How many grams of sodium chloride (molar mass 58.44 g/mol) are dissolved in 250 mL of a solution of concentration"
+)
 DIFFUSION = "Why does a drop of ink spread through still water, and what would stop it?"
 
 

@@ -68,7 +68,9 @@ def test_change_of_a_version_replays_what_was_said(finished_river: River, change
     assert finished_river.rows("extract_qa") == before
 
 
-def test_change_of_a_parser_replays_what_was_said_and_flows_on(finished_river: River, change_stage, monkeypatch) -> None:
+def test_change_of_a_parser_replays_what_was_said_and_flows_on(
+    finished_river: River, change_stage, monkeypatch
+) -> None:
     """A parser that learns to read an answer brings back the row that was unread; only that row is asked about."""
     satellite = "Why does a satellite on a circular orbit need no fuel to keep its speed?"
 

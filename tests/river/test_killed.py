@@ -111,7 +111,9 @@ def test_river_killed_at_twenty_moments_publishes_the_same_bytes(new_river, tmp_
 def test_killed_while_asking_asks_again_no_more_than_one_flush_interval(new_river, scripted, tmp_path: Path) -> None:
     river: River = new_river(tmp_path / "root")
     words = random.Random(7)
-    vocabulary = [f"{a}{b}{c}" for a in ("ba", "ko", "ri", "tu") for b in ("mel", "dan", "pos") for c in ("a", "e", "o")]
+    vocabulary = [
+        f"{a}{b}{c}" for a in ("ba", "ko", "ri", "tu") for b in ("mel", "dan", "pos") for c in ("a", "e", "o")
+    ]
     pairs = [f"Question: Why {' '.join(words.sample(vocabulary, 12))}?\nAnswer: Because." for _ in range(60)]
     says = [{"about": "sodium chloride", "says": "\n\n".join(pairs)}]
     river = river.with_(engine=scripted({"extract_qa_chemistry_high": says, "extract_qa_chemistry_low": says}))

@@ -87,6 +87,7 @@ def test_runners_at_once_with_different_opinions_keep_to_what_was_written_first(
     """A model need not say the same twice: the shard that is there first is the shard of both."""
     river = new_river(tmp_path / "root")
     river.flow("dedup_questions")
+
     async def both() -> tuple[Receipt | None, Receipt | None]:
         other = ScriptedEngine(lambda request: "Refined Question: Why, then?\nRefined Answer: Because.")
         return await asyncio.gather(river.stage("refine_qa"), river.stage("refine_qa", engine=other))

@@ -40,7 +40,11 @@ def says(text: str | None = REFINED, finish_reason: str = "stop", **message: Any
     """A chat completion, with usage as vLLM states it."""
 
     async def answer(request: web.Request, body: dict[str, Any]) -> web.Response:
-        choice = {"index": 0, "finish_reason": finish_reason, "message": {"role": "assistant", "content": text, **message}}
+        choice = {
+            "index": 0,
+            "finish_reason": finish_reason,
+            "message": {"role": "assistant", "content": text, **message},
+        }
         usage = {"prompt_tokens": 321, "completion_tokens": 21, "prompt_tokens_details": {"cached_tokens": 300}}
         return web.json_response({"id": "1", "model": body["model"], "choices": [choice], "usage": usage})
 
@@ -107,7 +111,8 @@ def against(server: Server, work: Callable[[Engine], Awaitable[T]], **config: An
         port = runner.addresses[0][1]
         engine = open_engine(endpoint(f"http://127.0.0.1:{port}/v1", **config))
         try:
-            return await work(engine)
+            async with asyncio.timeout(30):  # whatever happens, an engine comes to an end
+                return await work(engine)
         finally:
             await engine.close()
             await runner.cleanup()
@@ -172,7 +177,9 @@ def test_endpoint_answer_without_usage_counts_no_tokens() -> None:
 
 
 def test_endpoint_half_a_character_is_replaced() -> None:
-    said = against(Server(raw(b'{"choices":[{"message":{"content":"a\\ud83d"},"finish_reason":"stop"}]}')), complete(a_request()))
+    said = against(
+        Server(raw(b'{"choices":[{"message":{"content":"a\\ud83d"},"finish_reason":"stop"}]}')), complete(a_request())
+    )
     said.text.encode("utf-8")
     assert said.text.startswith("a")
 
@@ -231,7 +238,9 @@ def test_endpoint_waits_as_long_as_it_is_asked_to() -> None:
 # --- what is one row's trouble ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("script", [[raw(b"no json")], [raw(b'{"choices": []}')], [says(None)]], ids=["text", "none", "null"])
+@pytest.mark.parametrize(
+    "script", [[raw(b"no json")], [raw(b'{"choices": []}')], [says(None)]], ids=["text", "none", "null"]
+)
 def test_endpoint_row_that_never_gets_an_answer_is_aside_and_the_run_goes_on(script: list[Behaviour]) -> None:
     with pytest.raises(Declined) as error:
         against(Server(*script), ask())
@@ -297,7 +306,9 @@ def test_endpoint_wrong_key_or_model_is_one_line_for_a_person(code: int, text: s
     assert len(server.bodies) == 1
 
 
-@pytest.mark.parametrize("config, named", [({"url": None}, "--url"), ({"model": None}, "--model"), ({"url": "host:80"}, "host:80")])
+@pytest.mark.parametrize(
+    "config, named", [({"url": None}, "--url"), ({"model": None}, "--model"), ({"url": "host:80"}, "host:80")]
+)
 def test_endpoint_without_server_or_model_is_told_before_anything_is_asked(config: dict[str, Any], named: str) -> None:
     with pytest.raises(ContractError, match=named):
         open_engine(endpoint(**{"url": "http://127.0.0.1:1/v1", **config}))
@@ -401,10 +412,11 @@ def test_endpoint_embeddings_are_in_order_and_of_length_one(packed: bool) -> Non
 
 
 @pytest.mark.parametrize(
-    "content", [b'{"data": [{"index": 0, "embedding": [1.0]}]}', b'{"data": []}', b"{}"], ids=["one_short", "none", "empty"]
+    "content",
+    [b'{"data": [{"index": 0, "embedding": [1.0]}]}', b'{"data": []}', b"{}"],
+    ids=["one_short", "none", "empty"],
 )
 def test_endpoint_embeddings_that_are_missing_are_never_made_up(content: bytes) -> None:
     with pytest.raises((TransientError, ContractError)) as error:
         against(Server(raw(content)), lambda engine: engine.embed(["one", "two"]), patience_seconds=2)
     assert "\n" not in str(error.value)
-

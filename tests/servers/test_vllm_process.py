@@ -146,6 +146,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(vllm, "BACKOFF_SECONDS", 0.05)
     monkeypatch.setattr(vllm_server, "GRACE_SECONDS", 1.0)
+    monkeypatch.setattr(vllm_server, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(vllm_server, "HEALTH_SECONDS", 0.3)
     yield made
     left = [launch["pid"] for launch in made.launches() if alive(launch["pid"])]

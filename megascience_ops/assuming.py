@@ -6,7 +6,7 @@ Nobody is asked and no row is decided: for a plan before there is a server, and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from statistics import mean
 from typing import Any, get_args
@@ -17,20 +17,9 @@ from megascience_ops.costing import Cost, model_of
 from megascience_ops.prompts import Prompt
 from megascience_ops.recipe import recipe
 from megascience_ops.rows import Standard, Subject
-from megascience_ops.stages import (
-    classify_books,
-    digitize_books,
-    distill_cot,
-    extract_qa,
-    extract_reference_answer,
-    filter_qa,
-    judge_contamination,
-    judge_cot,
-    refine_qa,
-)
 
 # Published yields of the MegaScience paper (arXiv 2507.16812), tables 1 and 2: rows that go on, of those that came in.
-# Subjects differ widely: passages of mathematics give ten times as many pairs as those of biology.
+# Subjects differ widely: a passage of mathematics holds pairs ten times as often as one of biology.
 CHUNKS, CHUNKS_WITH_PAIRS, PAIRS_HIGH, PAIRS_LOW = 546_134, 72_548, 25_483, 920_200
 PUBLISHED_YIELDS = {
     "extract_qa": (PAIRS_HIGH + PAIRS_LOW) / CHUNKS,
@@ -98,15 +87,27 @@ def assumed(settings: Settings, passages: Passages, serving: Serving = Serving()
     for stage in flow.names:
         rows_in = rows.get(stage, after)
         after = rows_in * PUBLISHED_YIELDS.get(stage, 1.0)
-        cost = Cost(stage, rows_in, model=model_of(settings, stage))
+        cost = Cost(stage, rows_in, source="assumed", model=model_of(settings, stage))
         for calls in asked.get(stage, ()):
-            cost = replace(cost + calls.cost(stage, rows_in, serving), source="assumed")
+            cost += calls.cost(stage, rows_in, serving)
         found.append(cost)
     return found
 
 
 def _calls(settings: Settings, passages: Passages, serving: Serving) -> Mapping[str, list[Calls]]:
     """The calls for each row that comes into a stage."""
+
+    # Here, as the stages load the prompts: one that has to be mended is told by the command, not by an import.
+    from megascience_ops.stages import (
+        classify_books,
+        digitize_books,
+        distill_cot,
+        extract_qa,
+        extract_reference_answer,
+        filter_qa,
+        judge_cot,
+        refine_qa,
+    )
 
     def config(stage: str) -> Any:
         return settings.of(stage, recipe(settings.recipe).stage(stage).config)
@@ -155,6 +156,8 @@ def _calls(settings: Settings, passages: Passages, serving: Serving) -> Mapping[
 
 def _contamination(config: Any, k: int, answer: Mapping[str, int]) -> Calls:
     """One by one until the first YES, or all at once; a floor keeps most neighbours out."""
+    from megascience_ops.stages import judge_contamination
+
     share, near = (1.0, k) if config.floor <= 0 else (NEAR_ANY, min(NEAR, k))
     if config.neighbours == "together" and near > 1:
         slots = REFINED_QUESTION + near * (CANDIDATE + 6)

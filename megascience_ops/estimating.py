@@ -93,13 +93,9 @@ async def _flow(settings: Settings, fewest: int, engine: Engine | None, stands: 
                 number, factor = _source_rows(batch, config, receipt if done else None)
                 step = Step(stage, Cost("", 0), number, None)
             if done and receipt:
-                cost = receipt_cost(batch, receipt)
-                if cost is None:
-                    some = few_rows(batch, config, _size(receipt.total("rows_in"), fewest))
-                    cost = (await _sampled(batch, config, some, receipt.total("rows_in"))).cost
-                step = Step(
-                    stage, replace(cost.scaled(factor), model=cost.model), receipt.total("rows_out") * factor, None
-                )
+                cost = receipt_cost(batch, receipt) or await _counted(batch, config, receipt, fewest)
+                cost = replace(cost.scaled(factor), model=cost.model)
+                step = Step(stage, cost, receipt.total("rows_out") * factor, None)
             else:
                 some = _sample(batch, config, step, fewest)
                 step = await _sampled(batch, config, some, step.number)
@@ -115,6 +111,7 @@ async def _sampled(batch: Batch, config: StageConfig, some: Sequence[Placed], nu
     """Decide these rows, which stand for so many."""
     stage, model = batch.stage, model_of(batch.settings, batch.stage.name)
     if isinstance(stage, DatasetStage) and stage.preview is None:
+        assert stage.reads is stage.writes  # a stage that makes other rows needs a preview to be estimated
         return Step(stage, Cost(stage.name, number), number * _yield(batch), some)
     rehearsed = await rehearse(batch, config, some, await rule(batch, config, some))
     words = {prompt.name: own_words(prompt)[1] for prompt in stage.prompts}
@@ -130,6 +127,14 @@ async def _sampled(batch: Batch, config: StageConfig, some: Sequence[Placed], nu
             len(some),
         )
     return Step(stage, replace(cost.scaled(stand_for), rows=number), len(rows) * stand_for, rows)
+
+
+async def _counted(batch: Batch, config: StageConfig, receipt: Receipt, fewest: int) -> Cost:
+    """As many calls as the receipt has, with the tokens that are counted in those of a few rows."""
+    rows = receipt.total("rows_in")
+    cost = (await _sampled(batch, config, few_rows(batch, config, _size(rows, fewest)), rows)).cost
+    calls = sum(used.requests + used.replayed for used in receipt.effort.usage.values())
+    return replace(cost.scaled(calls / cost.calls), rows=rows) if cost.calls else cost
 
 
 def _placed(some: Sequence[Placed], rehearsed: Sequence[Rehearsed]) -> list[Placed]:

@@ -109,8 +109,12 @@ def _receipt(batch: Batch, engine: Engine) -> Receipt:
     if receipt is None:
         raise ContractError(f"{stage} of batch {batch.name} has not finished, so there is nothing to compare: run it")
     if receipt.engine != dict(engine.identity):
-        answered = " ".join(value for value in receipt.engine.values() if value)
-        raise ContractError(f"{stage} was answered by {answered}: name the same with --engine and --model")
+        answered, configured = (
+            " ".join(value for value in one.values() if value) for one in (receipt.engine, engine.identity)
+        )
+        raise ContractError(
+            f"{stage} was answered by {answered}, not by {configured}: name that engine and model, or run the stage"
+        )
     return receipt
 
 

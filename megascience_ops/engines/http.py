@@ -18,6 +18,7 @@ MOST_BYTES = 64 * 2**20  # of one answer; what is longer is no answer to our que
 CONNECT_SECONDS = 30.0
 GLANCE_SECONDS = 10.0  # for what is not worth waiting for
 KEEP_ALIVE_SECONDS = 4.0  # below the 5 of uvicorn, which vLLM runs on: it would hang up just as we speak
+NO_MONEY = b"insufficient_quota"  # OpenAI's code: no waiting helps
 ONE_WRITE = 2**20  # aiohttp takes longer bodies in pieces only
 
 
@@ -46,6 +47,8 @@ class Connections:
                     raise ContractError(f"{url}: the server points to {response.headers.get('Location')}: name that")
                 said = await _whole(response)
                 if status != 200:
+                    if status == 429 and NO_MONEY in said:
+                        raise ContractError(f"{url}: HTTP 429: {message(said)}")
                     refuse(status, message(said), response.headers.get("Retry-After"))
                 return status, said
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError, aiohttp.InvalidURL) as error:

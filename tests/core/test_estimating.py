@@ -195,8 +195,8 @@ def test_assumed_yields_are_the_published_ones() -> None:
     assert costs["publish"].rows == pytest.approx(651_840)
 
 
-# Calls, answers and time of ways of asking, as shares of the first: measured on another set of prompts for the same
-# work, so ours have to come out in the same order and within a quarter.
+# Calls, answers and time of ways of asking, as shares of the first: worked out for other prompts that do the same work,
+# so ours have to come out in the same order and within a quarter.
 ELSEWHERE = {
     "- without a prefix cache": (1.0, 1.0, 1.00 / 0.69),
     "- siblings dealt over four servers": (1.0, 1.0, 0.72 / 0.69),

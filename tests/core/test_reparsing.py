@@ -171,7 +171,7 @@ def test_reparse_before_the_stage_has_run_is_refused(new_river, tmp_path: Path) 
 
 def test_reparse_with_another_engine_is_refused_and_names_the_one(finished_river: River) -> None:
     engine = Counting({"kind": "endpoint", "model": "another"})
-    with pytest.raises(ContractError, match="filter_qa was answered by scripted script: name the same"):
+    with pytest.raises(ContractError, match="filter_qa was answered by scripted script, not by endpoint another: name"):
         asyncio.run(reread(finished_river.settings, "filter_qa", engine=engine))
 
 

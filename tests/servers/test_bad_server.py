@@ -140,6 +140,15 @@ async def good(request: web.Request, body: dict[str, Any]) -> web.StreamResponse
     return web.json_response(chat(says(body)))
 
 
+async def used_up(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+    return web.json_response({"error": {"message": "Check your plan.", "code": "insufficient_quota"}}, status=429)
+
+
+async def unknown_key(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+    error = {"message": "Use 'max_completion_tokens' instead.", "code": "unsupported_parameter"}
+    return web.json_response({"error": error}, status=400)
+
+
 async def reset(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
     assert request.transport
     request.transport.abort()
@@ -331,6 +340,8 @@ def test_good_server_keeps_every_row(tmp_path: Path) -> None:
         (gives(model="another-model"), ["another-model", MODEL, "--model", "engine.served_as"]),
         (gives(model="good-model-mini"), ["good-model-mini", MODEL]),
         (status(402, "credit is used up"), ["credit is used up"]),
+        (used_up, ["HTTP 429: Check your plan."]),
+        (unknown_key, ["max_completion_tokens", "engine.sampling"]),
         (status(308, Location="https://elsewhere/v1"), ["https://elsewhere/v1"]),
     ],
 )

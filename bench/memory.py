@@ -40,9 +40,7 @@ def make(batch: Batch, config: Config) -> Iterable[QA]:
     letters = random.Random(0)
     for number in range(config.rows):
         text = "".join(letters.choices("etaoin shrdlu", k=1500))
-        yield QA(
-            id=f"{number:08}", source=SOURCE, subject="physics", standard="high", question=text[:300], answer=text
-        )
+        yield QA(id=f"{number:08}", source=SOURCE, subject="physics", standard="high", question=text[:300], answer=text)
 
 
 async def look(batch: Batch, config: Config) -> Decide:

@@ -58,6 +58,9 @@ class Serving:
     servers: int = 1
 
 
+CACHING = Serving()
+
+
 @dataclass(frozen=True)
 class Calls:
     """Calls of one prompt for each row, with slots of this many tokens; `shared` of them a server knows already."""
@@ -76,7 +79,7 @@ class Calls:
         return Cost(stage, rows, calls, calls * whole, calls * cached, calls * self.answer, "assumed")
 
 
-def assumed(settings: Settings, passages: Passages, serving: Serving = Serving()) -> list[Cost]:  # noqa: B008
+def assumed(settings: Settings, passages: Passages, serving: Serving = CACHING) -> list[Cost]:
     """The cost of each stage, if the yields are the published ones and lengths are as assumed above."""
     flow = recipe(settings.recipe)
     asked = _calls(settings, passages, serving)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from megascience_ops.assuming import PUBLISHED_YIELDS, Passages, Serving, assumed
+from megascience_ops.assuming import CACHING, PUBLISHED_YIELDS, Passages, Serving, assumed
 from megascience_ops.config import Settings
 from megascience_ops.costing import SPEEDS, Cost, Speed, total
 
@@ -28,7 +28,7 @@ class Way:
 
     name: str
     stages: tuple[Mapping[str, Mapping[str, Any]], ...]
-    serving: Serving = Serving()
+    serving: Serving = CACHING
 
 
 WAYS = (

@@ -25,7 +25,7 @@ class Recipe:
 
     def before(self, name: str) -> Stage | None:
         """The stage whose rows this one reads, or None for the first."""
-        place = self.names.index(name)
+        place = self.stages.index(self.stage(name))
         return self.stages[place - 1] if place else None
 
     @property

@@ -12,13 +12,19 @@ from megascience_ops.engines.engine import Engine, open_engine
 from megascience_ops.receipts import Receipt
 from megascience_ops.recipe import recipe
 from megascience_ops.runner import WHOLE, Lane, run_stage
+from megascience_ops.stage import DatasetStage
 from megascience_ops.storage import Store
 
 
 async def run(
     settings: Settings, stage: str, lane: Lane = WHOLE, *, recompute: bool = False, engine: Engine | None = None
 ) -> Receipt | None:
-    """Bring one stage up to date; `engine` answers in place of the configured one. See `runner.run_stage`."""
+    """Bring one stage up to date; `engine` answers in place of the configured one. See `runner.run_stage`.
+
+    What the later stages would stumble over is looked for before the first one.
+    """
+    if recipe(settings.recipe).before(stage) is None:
+        await _look_ahead(settings, engine)
     async with opened(settings, stage, engine) as batch:
         return await run_stage(batch, lane, recompute=recompute)
 
@@ -38,6 +44,14 @@ async def opened(settings: Settings, stage: str, engine: Engine | None = None) -
     finally:
         if asked and asked is not engine:
             await asked.close()
+
+
+async def _look_ahead(settings: Settings, engine: Engine | None) -> None:
+    """Raises ContractError where a stage could not begin: an engine without a model, an unreadable benchmark."""
+    for stage in recipe(settings.recipe).stages:
+        async with opened(settings, stage.name, engine) as batch:
+            if isinstance(stage, DatasetStage) and stage.check:
+                stage.check(batch)
 
 
 def summary(settings: Settings, receipt: Receipt) -> dict[str, object]:

@@ -79,6 +79,7 @@ class DatasetStage:
     `source(batch, config)` yields the rows of a stage that has none before it. `folder` and `part` say where its rows
     go: a name without the fingerprint is overwritten, the others are immutable. `preview(batch, config, rows)` is
     `look` for a few rows by themselves, and leaves no trace: for those who try a stage, or plan what it will cost.
+    `check(batch)` raises ContractError on what would stop it, before any stage has run.
     """
 
     name: str
@@ -91,6 +92,7 @@ class DatasetStage:
     folder: str = "{recipe}/batch={batch}/{stage}"
     part: str = "part-{part:05}.{fingerprint}.parquet"
     preview: Callable[[Batch, Any, Sequence[Any]], Awaitable[Decide]] | None = None
+    check: Callable[[Batch], object] | None = None
     version: int = 1
 
     @property

@@ -79,4 +79,6 @@ def benchmark_set(batch: Batch) -> BenchmarkSet:
     return load_benchmarks(files)
 
 
-STAGE = DatasetStage("find_neighbours", SolvedQA, NeighbouredQA, look, Config, also_reads, preview=preview)
+STAGE = DatasetStage(
+    "find_neighbours", SolvedQA, NeighbouredQA, look, Config, also_reads, preview=preview, check=benchmark_set
+)

@@ -288,18 +288,26 @@ def test_bad_server_and_five_kills_give_the_rows_of_a_good_one_or_say_why(tmp_pa
                 child = await asyncio.create_subprocess_exec(
                     sys.executable, __file__, str(tmp_path), url, stderr=subprocess.PIPE, cwd=REPOSITORY, env=CHILD_ENV
                 )
-                whole = asyncio.ensure_future(child.communicate())
-                if kill < KILLS:
-                    goal = ROWS * (kill + 1) // (KILLS + 2)
-                    while sum(server.answered.values()) < goal + kill * 2 * FLUSH and child.returncode is None:
-                        await asyncio.sleep(0.01)
-                    assert child.returncode is None, (await whole)[1].decode()
-                    child.send_signal(signal.SIGKILL)
-                    await whole
-                    server.forbidden = _flushed(tmp_path)
-                    assert server.forbidden
-                else:
-                    assert (await whole, child.returncode)[1] == 0, (await whole)[1].decode()
+                try:
+                    await ended(child, kill)
+                finally:
+                    if child.returncode is None:
+                        child.kill()
+
+    async def ended(child: asyncio.subprocess.Process, kill: int) -> None:
+        whole = asyncio.ensure_future(child.communicate())
+        if kill == KILLS:
+            said = (await whole)[1].decode()
+            assert child.returncode == 0, said
+            return
+        goal = ROWS * (kill + 1) // (KILLS + 2) + kill * 2 * FLUSH
+        while sum(server.answered.values()) < goal and child.returncode is None:
+            await asyncio.sleep(0.01)
+        assert child.returncode is None, (await whole)[1].decode()
+        child.send_signal(signal.SIGKILL)
+        await whole
+        server.forbidden = _flushed(tmp_path)
+        assert server.forbidden
 
     asyncio.run(played())
 

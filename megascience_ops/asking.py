@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from megascience_ops import tables
-from megascience_ops.completions import Completion, Request, Sampling, Slot
+from megascience_ops.completions import ANSWERED, Completion, Request, Sampling, Slot
 from megascience_ops.config import AskingConfig
 from megascience_ops.engines.engine import Engine
 from megascience_ops.errors import Unparsed
@@ -26,8 +26,6 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-FLUSH_COMPLETIONS = 256
-FLUSH_SECONDS = 20.0
 SEGMENTS_HELD = 8
 
 
@@ -37,8 +35,8 @@ class Kept:
     Held are the digests, what is not flushed yet, and the last few segments that were looked into.
     """
 
-    def __init__(self, store: Store, folder: str, part: int) -> None:
-        self._store, self._folder, self._part = store, f"{folder}/completions", part
+    def __init__(self, store: Store, folder: str, part: int, config: AskingConfig) -> None:
+        self._store, self._folder, self._part, self._config = store, f"{folder}/completions", part, config
         self._segment_of: dict[str, str] = {}
         self._read: OrderedDict[str, dict[str, Completion]] = OrderedDict()
         self._new: dict[str, Completion] = {}
@@ -59,7 +57,8 @@ class Kept:
     def add(self, completion: Completion) -> None:
         """Keep a completion; it is on storage after the next flush."""
         self._new[completion.id] = completion
-        if len(self._new) >= FLUSH_COMPLETIONS or time.monotonic() - self._flushed >= FLUSH_SECONDS:
+        due = time.monotonic() - self._flushed >= self._config.flush_seconds
+        if due or len(self._new) >= self._config.flush_completions:
             self.flush()
 
     def flush(self) -> None:
@@ -134,7 +133,8 @@ class Asker:
             raise
         finally:
             del self._asked[request.digest]
-        self.kept.add(completion)
+        if completion.finish_reason in ANSWERED:
+            self.kept.add(completion)
         answer.set_result(completion)
         tokens = {name: getattr(completion, name) for name in Usage.model_fields if name.endswith("_tokens")}
         self.count(request.prompt, requests=1, **tokens)
@@ -160,7 +160,7 @@ class RowAsk:
             try:
                 return prompt.read(completion)
             except Unparsed as error:
-                self.asker.count(prompt.name, unread=1)
+                self.asker.count(prompt.name, unread=1, truncated=completion.finish_reason == "length")
                 error.said = completion.text
                 unread = error
         raise unread

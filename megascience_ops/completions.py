@@ -55,14 +55,17 @@ class Request:
         object.__setattr__(self, "digest", hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:32])
 
 
-FinishReason = Literal["stop", "length", "declined", "refused", "too_long"]
+FinishReason = Literal["stop", "length", "declined", "refused", "too_long", "failed"]
+
+ANSWERED = ("stop", "length", "declined")  # kept for good; the others cost nothing, and another day may answer
 
 
 class Completion(Row):
     """What an engine said to one request. `id` is the request's digest.
 
     `finish_reason`: `stop` a whole answer; `length` cut by max_tokens; `declined` the engine has no honest answer and
-    `text` says why; `refused` the server would not answer this prompt; `too_long` the prompt exceeds the context.
+    `text` says why; `refused` the server would not answer this prompt; `too_long` the prompt exceeds the context;
+    `failed` the server failed at this prompt, though it answered others.
     Token counts are the server's own (0 where it states none). `row` is the row that asked first.
     """
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import resource
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -41,6 +41,7 @@ class Computation:
         self._batch, self._config, self._shards = batch, config, shards
         self._in_flight = asyncio.Semaphore(config.rows_in_flight)
         self._open = asyncio.Semaphore(OPEN_SHARDS)
+        self._retries: Counter[str] = Counter()  # those that the effort of a shard has told of
 
     async def compute(self, todo: Sequence[Shard]) -> None:
         """Compute and commit these shards. Raises the first error; what was answered by then is kept."""
@@ -69,11 +70,7 @@ class Computation:
                 finally:
                     if asker:
                         asker.kept.flush()
-                effort = Effort(
-                    seconds=round(time.monotonic() - started, 3),
-                    peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-                    usage=asker.usage if asker else {},
-                )
+                effort = self._effort(time.monotonic() - started, asker)
                 facts = self._shards.commit(shard, draft, effort)
             _log(self._batch.stage.name, facts, effort.seconds)
 
@@ -106,12 +103,23 @@ class Computation:
             while window:
                 draft.add(await window.popleft())
 
+    def _effort(self, seconds: float, asker: Asker | None) -> Effort:
+        """What a shard took; the tries that came to nothing count for the shard that is finished next."""
+        retries = Counter(asker.engine.retries) - self._retries if asker else Counter()
+        self._retries += retries
+        return Effort(
+            seconds=round(seconds, 3),
+            peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            retries=dict(retries),
+            usage=asker.usage if asker else {},
+        )
+
     def _asker(self, shard: Shard) -> Asker | None:
         """Who asks for the rows of a shard, where the stage asks at all."""
         batch, config = self._batch, self._config
         if batch.engine is None or not isinstance(config, AskingConfig):
             return None
-        return Asker(batch.engine, Kept(batch.store, batch.folder(), shard.part), config)
+        return Asker(batch.engine, Kept(batch.store, batch.folder(), shard.part, config), config)
 
 
 async def decide_row(row: Row, run_row: RunRow, asker: Asker | None) -> Decided:

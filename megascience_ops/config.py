@@ -49,7 +49,9 @@ class VllmConfig(Frozen):
 
 
 class EngineConfig(Frozen):
-    """Who answers. `url`, `key_env` and the limits say where; `kind`, `model`, `revision` and `sampling` say who.
+    """Who answers. `kind`, `url`, `key_env` and the limits say where; `model`, `revision` and `sampling` say who.
+
+    The same model gives the same answers behind an endpoint and in a vLLM server of our own, so it is not paid again.
 
     `sampling` overrides what the prompt files ask for, by the names of the OpenAI API; it goes to the server as it
     stands, so `stop`, `seed`, `response_format` with a JSON schema, or vLLM's `structured_outputs` with a choice work
@@ -60,7 +62,7 @@ class EngineConfig(Frozen):
     when nothing at all was answered for `patience_seconds`.
     """
 
-    kind: Literal["rules", "endpoint", "vllm", "sentence_transformers", "scripted"] = "rules"
+    kind: Annotated[Literal["rules", "endpoint", "vllm", "sentence_transformers", "scripted"], WHERE] = "rules"
     model: str | None = None
     revision: str | None = None
     sampling: dict[str, Any] = {}
@@ -68,7 +70,7 @@ class EngineConfig(Frozen):
     served_as: Annotated[str | None, WHERE] = None
     key_env: Annotated[str, WHERE] = "OPENAI_API_KEY"
     script: Annotated[str | None, WHERE] = None
-    concurrency: Annotated[int, WHERE] = Field(default=64, ge=1)
+    concurrency: Annotated[int, WHERE] = Field(default=256, ge=1)
     timeout_seconds: Annotated[float, WHERE] = Field(default=600, gt=0)
     patience_seconds: Annotated[float, WHERE] = Field(default=900, ge=0)
     vllm: VllmConfig = VllmConfig()
@@ -82,19 +84,21 @@ class EngineConfig(Frozen):
 class StageConfig(Frozen):
     """What every stage can be told: how many of its rows are under way at once."""
 
-    rows_in_flight: Annotated[int, WHERE] = Field(default=256, ge=1)
+    rows_in_flight: Annotated[int, WHERE] = Field(default=512, ge=1)
 
 
 class AskingConfig(StageConfig):
     """What a stage that asks an engine can be told.
 
-    `attempts`: how often an answer that cannot be read is asked for; `max_unread`: the share of rows that may end
-    unread before the stage fails.
+    `attempts`: how often an answer that cannot be read is asked for. `max_unread`: the share of rows that may end
+    without an answer that can be read before the stage fails. Answers are put on storage after so many, or so long.
     """
 
     engine: EngineConfig = EngineConfig()
     attempts: int = Field(default=3, ge=1)
     max_unread: Annotated[float, WHERE] = Field(default=0.02, ge=0, le=1)
+    flush_completions: Annotated[int, WHERE] = Field(default=256, ge=1)
+    flush_seconds: Annotated[float, WHERE] = Field(default=20, ge=0)
 
 
 class JudgingConfig(AskingConfig):
@@ -137,7 +141,7 @@ class Settings(Frozen):
         common |= {name: getattr(self, name) for name in ("textbooks", "limit")}
         values = {name: value for name, value in common.items() if name in config.model_fields and value is not None}
         if "engine" in values and isinstance(own.get("engine"), dict):
-            own["engine"] = {**values["engine"], **own["engine"]}
+            own["engine"] = _merged(values["engine"], own["engine"])
         return validated(config, {**values, **own}, f"stages.{stage}")
 
 
@@ -180,9 +184,18 @@ def parse_setting(text: str) -> tuple[list[str], Any]:
         raise ContractError(f"--set {text}: the value is not YAML: {' '.join(str(error).split())}") from None
 
 
+def _merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """`common` with what `own` says otherwise, at every depth."""
+    merged = dict(common)
+    for name, value in own.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+        merged[name] = _merged(merged[name], value) if both else value
+    return merged
+
+
 def _names(model: type[BaseModel]) -> list[str]:
     names: list[str] = list(model.model_fields)
     for field in model.model_fields.values():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            names += field.annotation.model_fields
+            names += _names(field.annotation)
     return names

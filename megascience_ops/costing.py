@@ -110,6 +110,8 @@ class Estimate:
             "assumed": "assumed: nobody was asked; yields as published for MegaScience, lengths of answers assumed.",
         }
         notes = [note for source, note in said.items() if source in sources]
+        if empty := next((cost for cost in self.costs if cost.source == "sample" and not cost.rows), None):
+            notes.append(f"{empty.stage}: no sampled row came as far, so the rest is empty; take more with --sample.")
         if self.all_gpu_hours() is None:
             notes.append("GPU-hours: not known; say --tokens-per-second, or --model with its size in the name.")
         elif not self.speed:

@@ -19,11 +19,15 @@ XCOM_BYTES = 2048  # what a receipt may take up in Airflow's database
 
 
 class Usage(Frozen):
-    """What one prompt cost: requests sent, completions replayed for nothing, and tokens as the server reports them."""
+    """What one prompt cost: requests sent, completions replayed for nothing, and tokens as the server reports them.
+
+    `unread` counts answers that could not be read, `truncated` those of them that were cut by their length.
+    """
 
     requests: int = 0
     replayed: int = 0
     unread: int = 0
+    truncated: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
@@ -33,10 +37,14 @@ class Usage(Frozen):
 
 
 class Effort(Frozen):
-    """What computing took; it says nothing about the rows. `usage` by prompt."""
+    """What computing took; it says nothing about the rows.
+
+    `usage` by prompt; `retries` counts tries that came to nothing, by cause.
+    """
 
     seconds: float = 0.0
     peak_memory_mb: int = 0
+    retries: dict[str, int] = {}
     usage: dict[str, Usage] = {}
 
 
@@ -66,7 +74,11 @@ class PartFacts(Frozen):
 
 
 class Receipt(Frozen):
-    """The manifest of a stage over one batch."""
+    """The manifest of a stage over one batch.
+
+    `engine` is who answered, by what bears on the answers; `server` what else the engine knows of whoever it asked.
+    `effort` adds up all shards, `computed_parts` of which this run computed, decoding `tokens_per_second`.
+    """
 
     number: int
     recipe: str
@@ -78,10 +90,12 @@ class Receipt(Frozen):
     reads: dict[str, str]
     config: dict[str, Any]
     engine: dict[str, str]
+    server: dict[str, str] = {}
     prompts: dict[str, str]
     parts: list[PartFacts]
     effort: Effort
     computed_parts: int
+    tokens_per_second: float = 0.0
     started: str
     finished: str
     software: dict[str, str]
@@ -147,14 +161,18 @@ def write(store: Store, folder: str, receipt: Receipt) -> Receipt:
 
 
 def summed(efforts: Iterable[Effort]) -> Effort:
-    """Seconds and usage added up; of the memory the largest."""
+    """Seconds, retries and usage added up; of the memory the largest."""
     usage: dict[str, Usage] = {}
+    retries: Counter[str] = Counter()
     seconds, memory = 0.0, 0
     for effort in efforts:
         seconds, memory = seconds + effort.seconds, max(memory, effort.peak_memory_mb)
+        retries.update(effort.retries)
         for name, one in effort.usage.items():
             usage[name] = usage.get(name, Usage()) + one
-    return Effort(seconds=round(seconds, 3), peak_memory_mb=memory, usage=usage)
+    return Effort(
+        seconds=round(seconds, 3), peak_memory_mb=memory, retries=dict(sorted(retries.items())), usage=usage
+    )
 
 
 def balanced(facts: PartFacts) -> bool:

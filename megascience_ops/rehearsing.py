@@ -52,7 +52,7 @@ async def rehearse(batch: Batch, config: StageConfig, rows: Sequence[Placed], ru
     askers: dict[int, Listener] = {}
     if batch.engine and isinstance(config, AskingConfig):
         for part in {part for part, _ in rows}:
-            askers[part] = Listener(batch.engine, Kept(batch.store, batch.folder(), part), config)
+            askers[part] = Listener(batch.engine, Kept(batch.store, batch.folder(), part, config), config)
     in_flight = asyncio.Semaphore(config.rows_in_flight)
 
     async def one(part: int, row: Row) -> Rehearsed:

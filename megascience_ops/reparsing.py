@@ -89,12 +89,17 @@ class Mute:
 
     def __init__(self, identity: Mapping[str, str]) -> None:
         self.identity = identity
+        self.retries: Mapping[str, int] = {}
 
     async def complete(self, request: Request, row: str) -> Completion:
         raise _Unasked
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         raise _Unasked
+
+    def facts(self) -> dict[str, str]:
+        """Nothing, of one that says nothing."""
+        return {}
 
     async def close(self) -> None:
         """Nothing to give back."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False
     if salt:
         wanted = _wanted(batch, config, {**made_by, "recompute": salt})
     todo = [shard for shard in wanted if shard.part % lane.of == lane.number and not shards.has(shard)]
+    began = time.monotonic()
     if todo:
         await Computation(batch, config, shards).compute(todo)
     if missing := [shard for shard in wanted if not shards.has(shard)]:
@@ -90,10 +92,12 @@ async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False
         reads=reads,
         config=identity(config),
         engine=dict(batch.engine.identity) if batch.engine else {},
+        server=batch.engine.facts() if batch.engine and todo else {},
         prompts={prompt.name: prompt.digest for prompt in stage.prompts},
         parts=parts,
         effort=receipts.summed(shards.effort(facts) for facts in parts),
         computed_parts=len(todo),
+        tokens_per_second=round(_decoded(shards, parts, todo) / (time.monotonic() - began), 1),
         started=started.isoformat(timespec="seconds"),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         software={"megascience_ops": megascience_ops.__version__, "python": sys.version.split()[0]},
@@ -145,6 +149,13 @@ def _wanted(batch: Batch, config: StageConfig, made_by: dict[str, object]) -> li
 def source_shard(row: Row) -> int:
     """By the id alone, so that a file that comes later does not move the others."""
     return int(hashlib.sha256(row.id.encode("utf-8", "replace")).hexdigest()[:8], 16) % SOURCE_SHARDS
+
+
+def _decoded(shards: Shards, parts: Sequence[PartFacts], todo: Sequence[Shard]) -> int:
+    """The tokens that the shards computed just now had to be decoded for."""
+    computed = {shard.part for shard in todo}
+    efforts = receipts.summed(shards.effort(facts) for facts in parts if facts.part in computed)
+    return sum(usage.completion_tokens for usage in efforts.usage.values())
 
 
 def _check_unread(stage: str, config: StageConfig, parts: Sequence[PartFacts]) -> None:

@@ -39,7 +39,8 @@ class Aside:
     @classmethod
     def of(cls, error: AnswerError) -> Aside:
         """The aside that an answer without a value makes of its row."""
-        return cls(error.reason, error.detail, unread=isinstance(error, Unparsed), said=error.said)
+        unread = isinstance(error, Unparsed) or error.reason in ("refused", "failed")
+        return cls(error.reason, error.detail, unread=unread, said=error.said)
 
 
 Outcome = Row | Aside | Sequence[Row | Aside]

@@ -50,8 +50,8 @@ class EndpointEngine:
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """The URL is not part of it: the same model behind another address gives the same answers."""
-        return {"kind": "endpoint", "model": self._model, "revision": self._config.revision or ""}
+        """Neither the URL nor who runs the server is part of it: the same model gives the same answers."""
+        return {"kind": "model", "model": self._model, "revision": self._config.revision or ""}
 
     @property
     def retries(self) -> Counter[str]:
@@ -78,7 +78,7 @@ class EndpointEngine:
         try:
             said = await self._servers.post("chat/completions", body, read, self._probe)
         except GaveUp as error:
-            said = Said(str(error), "refused")
+            said = Said(str(error), "failed")
         return Completion(
             id=request.digest,
             row=row,

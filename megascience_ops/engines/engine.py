@@ -31,6 +31,15 @@ class Engine(Protocol):
         """One vector of length 1 for each text, shape (len(texts), dimensions)."""
         ...
 
+    @property
+    def retries(self) -> Mapping[str, int]:
+        """Tries that came to nothing so far, by cause."""
+        ...
+
+    def facts(self) -> dict[str, str]:
+        """What a receipt may want to know of who answered, such as the server's version; it bears no identity."""
+        ...
+
     async def close(self) -> None:
         """Give back connections and processes."""
         ...

@@ -24,6 +24,7 @@ class ScriptedEngine:
     def __init__(self, script: Script, name: str = "script") -> None:
         self._script = script
         self.identity: Mapping[str, str] = {"kind": "scripted", "model": name}
+        self.retries: Mapping[str, int] = {}
         self.asked: list[str] = []
 
     @classmethod
@@ -61,6 +62,10 @@ class ScriptedEngine:
         from megascience_ops.neighbours import lexical_vectors
 
         return lexical_vectors(texts)
+
+    def facts(self) -> dict[str, str]:
+        """Nothing beyond its identity."""
+        return {}
 
     async def close(self) -> None:
         """Nothing to give back."""

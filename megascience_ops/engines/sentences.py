@@ -26,6 +26,10 @@ class SentenceEngine:
     def identity(self) -> Mapping[str, str]:
         return {"kind": "sentence_transformers", "model": self._model, "revision": self._revision or ""}
 
+    @property
+    def retries(self) -> Mapping[str, int]:
+        return {}
+
     async def complete(self, request: Request, row: str) -> Completion:
         raise ContractError(
             f"engine sentence_transformers only embeds: give the stage that asks {request.prompt} another engine"
@@ -41,6 +45,10 @@ class SentenceEngine:
         model = SentenceTransformer(self._model, revision=self._revision)
         vectors: NDArray[np.float32] = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
         return vectors
+
+    def facts(self) -> dict[str, str]:
+        """Nothing beyond its identity."""
+        return {}
 
     async def close(self) -> None:
         """Nothing to give back."""

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from megascience_ops import asking, parsing
+from megascience_ops import parsing
 from megascience_ops.asking import Asker, Kept
 from megascience_ops.completions import Completion, Image, Request
 from megascience_ops.config import AskingConfig, EngineConfig
@@ -48,7 +48,7 @@ def asker(store: Store, *says: str | Completion | Exception, **config: Any) -> t
             raise said
         return said.model_copy(update={"id": request.digest}) if isinstance(said, Completion) else said
 
-    return Asker(ScriptedEngine(script), Kept(store, "stage", 0), AskingConfig(**config)), got
+    return Asker(ScriptedEngine(script), Kept(store, "stage", 0, AskingConfig(**config)), AskingConfig(**config)), got
 
 
 def cut(text: str, finish_reason: str) -> Completion:
@@ -125,7 +125,7 @@ def test_asking_another_model_sampling_or_question_is_another_request(store: Sto
     ):
         assert ask(other[0], judge, question) is False
     engine = ScriptedEngine(lambda request: NO, "another model")
-    assert ask(Asker(engine, Kept(store, "stage", 0), AskingConfig()), judge) is False
+    assert ask(Asker(engine, Kept(store, "stage", 0, AskingConfig()), AskingConfig()), judge) is False
 
 
 def test_asking_shards_keep_their_completions_apart(store: Store, judge: Prompt[bool]) -> None:
@@ -133,24 +133,22 @@ def test_asking_shards_keep_their_completions_apart(store: Store, judge: Prompt[
     ask(one, judge)
     one.kept.flush()
     digest = one.engine.asked[0]  # type: ignore[attr-defined]
-    assert Kept(store, "stage", 0).find(digest) is not None
-    assert Kept(store, "stage", 1).find(digest) is None
-    assert Kept(store, "stage", 10).find(digest) is None  # part-00001 is no beginning of part-00010
+    assert Kept(store, "stage", 0, AskingConfig()).find(digest) is not None
+    assert Kept(store, "stage", 1, AskingConfig()).find(digest) is None
+    assert Kept(store, "stage", 10, AskingConfig()).find(digest) is None  # part-00001 is no beginning of part-00010
 
 
-def test_asking_flushes_every_so_many_answers(store: Store, judge: Prompt[bool], monkeypatch) -> None:
-    monkeypatch.setattr(asking, "FLUSH_COMPLETIONS", 3)
-    one, _ = asker(store, *[YES] * 7)
+def test_asking_flushes_every_so_many_answers(store: Store, judge: Prompt[bool]) -> None:
+    one, _ = asker(store, *[YES] * 7, flush_completions=3)
     for number in range(7):
         ask(one, judge, str(number))
     assert len(store.names("stage/completions")) == 2
-    kept = Kept(store, "stage", 0)
+    kept = Kept(store, "stage", 0, AskingConfig())
     assert sum(kept.find(digest) is not None for digest in one.engine.asked) == 6  # type: ignore[attr-defined]
 
 
-def test_asking_flushes_after_so_many_seconds(store: Store, judge: Prompt[bool], monkeypatch) -> None:
-    monkeypatch.setattr(asking, "FLUSH_SECONDS", 0.0)
-    one, _ = asker(store, YES)
+def test_asking_flushes_after_so_many_seconds(store: Store, judge: Prompt[bool]) -> None:
+    one, _ = asker(store, YES, flush_seconds=0)
     ask(one, judge)
     assert len(store.names("stage/completions")) == 1
 
@@ -162,7 +160,7 @@ def test_asking_two_workers_never_overwrite_each_others_segments(store: Store, j
     ask(other, judge, "other's")
     one.kept.flush()
     other.kept.flush()
-    kept = Kept(store, "stage", 0)
+    kept = Kept(store, "stage", 0, AskingConfig())
     for worker in (one, other):
         assert kept.find(worker.engine.asked[0]) is not None  # type: ignore[attr-defined]
 
@@ -195,7 +193,7 @@ def test_asking_rows_that_ask_the_same_at_once_share_one_request(store: Store, j
             return cut(YES, "stop").model_copy(update={"id": request.digest, "row": row})
 
         engine = Slow(answer)
-        one = Asker(engine, Kept(store, "stage", 0), AskingConfig())
+        one = Asker(engine, Kept(store, "stage", 0, AskingConfig()), AskingConfig())
         rows = [asyncio.create_task(one.for_row(f"row-{n}")(judge, QUESTION="q")) for n in range(3)]
         await asyncio.sleep(0.01)
         gate.set()
@@ -213,7 +211,7 @@ def test_asking_trouble_of_the_engine_reaches_all_who_wait_and_is_not_kept(error
             await asyncio.sleep(0.01)
             raise error
 
-        one = Asker(Slow(answer), Kept(store, "stage", 0), AskingConfig())
+        one = Asker(Slow(answer), Kept(store, "stage", 0, AskingConfig()), AskingConfig())
         rows = [one.for_row(f"row-{n}")(judge, QUESTION="q") for n in range(3)]
         said = await asyncio.gather(*rows, return_exceptions=True)
         one.kept.flush()

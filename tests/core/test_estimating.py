@@ -171,6 +171,13 @@ def test_estimate_of_books_that_another_batch_has_is_nothing(finished_river: Riv
     assert total(found.values()).calls == 0
 
 
+def test_estimate_says_where_the_sample_ended(new_river, tmp_path: Path, scripted) -> None:
+    fiction = {"classify_books": [{"says": "Subject: other\nLevel: undergraduate"}]}
+    river = new_river(tmp_path / "root").with_(engine=scripted(fiction))
+    found = Estimate(list(of(river).values()))
+    assert any("digitize_books: no sampled row came as far" in note for note in found.notes())
+
+
 def test_assumed_asks_nobody_and_measures_the_passages(new_river, tmp_path: Path) -> None:
     river = new_river(tmp_path / "root")
     found = asyncio.run(passages(river.settings))

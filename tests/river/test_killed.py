@@ -24,13 +24,11 @@ KILLS = 20
 # one it kills itself, as the kernel does when memory runs out: nothing gets a chance to tidy up.
 ASKER = """
 import asyncio, os, signal, sys
-from megascience_ops import asking
 from megascience_ops.config import Settings
 from megascience_ops.engines.scripted import ScriptedEngine
 from megascience_ops.run import run
 
 root, log, last = sys.argv[1], sys.argv[2], int(sys.argv[3])
-asking.FLUSH_COMPLETIONS = 5
 sent = 0
 
 def says(request):
@@ -42,7 +40,7 @@ def says(request):
         os.kill(os.getpid(), signal.SIGKILL)
     return "Refined Question: " + request.slots["QUESTION"] + "\\nRefined Answer: It is so because it was shown."
 
-asyncio.run(run(Settings(root=root, batch="first"), "refine_qa", engine=ScriptedEngine(says)))
+asyncio.run(run(Settings(root=root, batch="first", stages={"refine_qa": {"flush_completions": 5}}), "refine_qa", engine=ScriptedEngine(says)))
 """
 
 

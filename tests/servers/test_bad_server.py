@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from megascience_ops import asking, parsing, tables
+from megascience_ops import parsing, tables
 from megascience_ops.completions import Completion, Request
 from megascience_ops.config import AskingConfig, EngineConfig, Settings
 from megascience_ops.engines import pressure
@@ -94,7 +94,12 @@ def settings(root: Path, url: str) -> Settings:
     engine = EngineConfig(
         kind="endpoint", url=url, model=MODEL, concurrency=CONCURRENCY, timeout_seconds=TIMEOUT, patience_seconds=60
     )
-    return Settings(root=str(root), recipe="judged", engine=engine, stages={"judge": {"max_unread": 1.0}})
+    return Settings(
+        root=str(root),
+        recipe="judged",
+        engine=engine,
+        stages={"judge": {"max_unread": 1.0, "flush_completions": FLUSH, "flush_seconds": 0.5}},
+    )
 
 
 async def _both(root: Path, url: str) -> None:
@@ -200,11 +205,11 @@ LASTING: dict[str, tuple[Behave, str, str]] = {
     "400": (status(400, "no such thing"), "refused", "HTTP 400: no such thing"),
     "413": (status(413), "too_long", "HTTP 413"),
     "context": (status(400, "This model's maximum context length is 9 tokens"), "too_long", "maximum context length"),
-    "500": (status(500, "out of luck"), "refused", "HTTP 500: out of luck"),
-    "reset": (reset, "refused", "connection"),
-    "half": (half_a_json, "refused", "not JSON"),
-    "no choice": (gives(choices=[]), "refused", "without a choice"),
-    "null": (gives(**chat(None)), "refused", "without content"),
+    "500": (status(500, "out of luck"), "failed", "HTTP 500: out of luck"),
+    "reset": (reset, "failed", "connection"),
+    "half": (half_a_json, "failed", "not JSON"),
+    "no choice": (gives(choices=[]), "failed", "without a choice"),
+    "null": (gives(**chat(None)), "failed", "without content"),
     "length": (gives(**chat("Analysis: it", "length")), "truncated", "cut off"),
 }
 
@@ -326,7 +331,7 @@ def test_bad_server_and_five_kills_give_the_rows_of_a_good_one_or_say_why(tmp_pa
         assert words in asides[row].detail
     spoilt = asides.keys() - server.lasting.keys()  # on a slow machine a time-out may come on top of the two troubles
     assert len(spoilt) <= ROWS // 100
-    assert all(asides[row].reason == "refused" and "tries" in asides[row].detail for row in spoilt)
+    assert all(asides[row].reason == "failed" and "tries" in asides[row].detail for row in spoilt)
 
 
 def test_good_server_keeps_every_row(tmp_path: Path) -> None:
@@ -423,7 +428,7 @@ def test_sampling_goes_to_the_server_as_it_stands() -> None:
 def test_answer_over_64_megabytes_is_refused_after_a_few_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("megascience_ops.engines.http.MOST_BYTES", 2**20)
     completion, retries = answer(ten_megabytes)
-    assert completion.finish_reason == "refused"
+    assert completion.finish_reason == "failed"
     assert "MB" in completion.text
     assert retries == {"too large": 4}
 
@@ -442,7 +447,7 @@ def test_one_request_that_always_fails_is_given_up_when_the_server_is_well() -> 
         return await (status(500, "assertion failed") if poison else good)(request, body)
 
     completion, retries = answer(poisoned, patience_seconds=30)
-    assert completion.finish_reason == "refused"
+    assert completion.finish_reason == "failed"
     assert "HTTP 500: assertion failed" in completion.text
     assert 4 <= retries["HTTP 500"] <= 8
 
@@ -506,8 +511,6 @@ def _rows(root: Path) -> tuple[dict[str, Judged], dict[str, AsideRow]]:
 
 
 def _child(root: str, url: str) -> Coroutine[Any, Any, None]:
-    asking.FLUSH_COMPLETIONS = FLUSH
-    asking.FLUSH_SECONDS = 0.5
     pressure.FIRST_REST = 0.1
     return _both(Path(root), url)
 

@@ -136,7 +136,9 @@ def ask(prompt: Prompt[T] = REFINE, **slots: Any) -> Callable[[Engine], Awaitabl
     """What a stage gets to see."""
 
     async def asked(engine: Engine) -> T:
-        asker = Asker(engine, Kept(Store(f"memory://{uuid4().hex}"), "stage", 0), AskingConfig(attempts=2))
+        asker = Asker(
+            engine, Kept(Store(f"memory://{uuid4().hex}"), "stage", 0, AskingConfig()), AskingConfig(attempts=2)
+        )
         return await asker.for_row("row")(prompt, **(slots or SLOTS))
 
     return asked
@@ -244,7 +246,7 @@ def test_endpoint_waits_as_long_as_it_is_asked_to() -> None:
 def test_endpoint_row_that_never_gets_an_answer_is_aside_and_the_run_goes_on(script: list[Behaviour]) -> None:
     with pytest.raises(Declined) as error:
         against(Server(*script), ask())
-    assert error.value.reason == "refused"
+    assert error.value.reason == "failed"
     assert error.value.detail
 
 

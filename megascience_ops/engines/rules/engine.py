@@ -106,6 +106,10 @@ class RulesEngine:
     def identity(self) -> Mapping[str, str]:
         return {"kind": "rules", "model": "rules", "revision": _revision()}
 
+    @property
+    def retries(self) -> Mapping[str, int]:
+        return {}
+
     async def complete(self, request: Request, row: str) -> Completion:
         slots = {name: slot for name, slot in request.slots.items() if isinstance(slot, str)}
         rule = RULES.get(request.prompt)
@@ -130,6 +134,10 @@ class RulesEngine:
         from megascience_ops.neighbours import lexical_vectors
 
         return lexical_vectors(texts)
+
+    def facts(self) -> dict[str, str]:
+        """Nothing beyond its identity."""
+        return {}
 
     async def close(self) -> None:
         """Nothing to give back."""

@@ -10,14 +10,14 @@ export PYTHONUNBUFFERED := 1
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format bench books install clean
+.PHONY: help demo up test test-vllm check format bench books install clean
 
 help: ## show this
 	@echo "make demo                        textbooks in, dataset out, on this machine (sample books)"
 	@echo "make demo TEXTBOOKS=~/my-books   the same with your own PDF, Markdown, HTML, EPUB or text files"
 	@echo "make up                          Airflow's UI on http://127.0.0.1:8080 (another one: PORT=8090)"
 	@echo
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 33
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 33
 	@echo
 	@echo "ROOT=... keeps the data elsewhere than in data/, BATCH=... names the batch, PYTHON=... is the Python to use."
 
@@ -29,6 +29,10 @@ up: $(VENV)/installed ## Airflow's UI with the DAG ready to trigger, until Ctrl-
 
 test: $(VENV)/installed-test ## all tests
 	@$(BIN)/python -m pytest -q
+
+test-vllm: $(VENV)/installed-test ## tests with a real vLLM on the CPU (it gets one: 3 GB, some minutes)
+	@$(BIN)/python tests/vllm/up.py $(VENV)/vllm
+	@MEGASCIENCE_VLLM=$(VENV)/vllm $(BIN)/python -m pytest -q -n 0 tests/vllm
 
 check: $(VENV)/installed-test ## lint, format and types
 	@$(BIN)/ruff check --quiet .

@@ -19,9 +19,10 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.logging import RichHandler
 
-from megascience_ops import assuming, comparing, costing, estimating, flags, funnel, reparsing, tables, terminal, trying
+from megascience_ops import flags, funnel, reparsing, tables, terminal, trying
 from megascience_ops.errors import EXIT_CONTRACT, EXIT_TRANSIENT, ContractError, TransientError
 from megascience_ops.life import life
+from megascience_ops.planning import assuming, comparing, costing, estimating
 from megascience_ops.receipts import Receipt
 from megascience_ops.recipe import recipe
 from megascience_ops.run import run, summary

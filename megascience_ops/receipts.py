@@ -170,9 +170,7 @@ def summed(efforts: Iterable[Effort]) -> Effort:
         retries.update(effort.retries)
         for name, one in effort.usage.items():
             usage[name] = usage.get(name, Usage()) + one
-    return Effort(
-        seconds=round(seconds, 3), peak_memory_mb=memory, retries=dict(sorted(retries.items())), usage=usage
-    )
+    return Effort(seconds=round(seconds, 3), peak_memory_mb=memory, retries=dict(sorted(retries.items())), usage=usage)
 
 
 def balanced(facts: PartFacts) -> bool:

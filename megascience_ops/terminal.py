@@ -13,10 +13,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from megascience_ops.comparing import Compared
 from megascience_ops.completions import Image, Slot
-from megascience_ops.costing import Estimate
 from megascience_ops.life import Moment
+from megascience_ops.planning.comparing import Compared
+from megascience_ops.planning.costing import Estimate
 from megascience_ops.receipts import Receipt
 from megascience_ops.rehearsing import Rehearsed
 from megascience_ops.reparsing import Reading

@@ -45,10 +45,11 @@ def trigger_form(recipe: Recipe) -> dict[str, Param]:
             title="Engine",
             description="Who answers the prompts.",
             type="string",
-            enum=["rules", "endpoint"],
+            enum=["rules", "endpoint", "vllm"],
             values_display={
                 "rules": "rules: deterministic, no GPU, no key, no network",
                 "endpoint": "endpoint: any OpenAI-compatible server",
+                "vllm": "vllm: a server of our own, on the worker's GPUs",
             },
         ),
         "url": Param(
@@ -62,7 +63,7 @@ def trigger_form(recipe: Recipe) -> dict[str, Param]:
         "model": Param(
             None,
             title="Model",
-            description="Name of the model, as the server calls it.",
+            description="Name of the model, as the server calls it; for vllm also a folder with its weights.",
             type=["string", "null"],
         ),
         "limit": Param(

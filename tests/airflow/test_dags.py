@@ -119,7 +119,7 @@ def test_trigger_form_accepts_what_is_right(dag: DAG, told: dict[str, Any]) -> N
         {"root": ""},
         {"batch": "../elsewhere"},
         {"batch": ""},
-        {"engine": "vllm"},
+        {"engine": "gpt"},
         {"url": "file:///etc/passwd"},
         {"url": "http://two words"},
         {"limit": 0},

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from megascience_ops import receipts
-from megascience_ops.assuming import PUBLISHED_YIELDS, Passages, assumed
-from megascience_ops.comparing import compare
 from megascience_ops.completions import Completion, Request
 from megascience_ops.config import Prices, Settings
-from megascience_ops.costing import Cost, Estimate, Speed, parse_speed, speed_of, total
 from megascience_ops.engines.scripted import ScriptedEngine
 from megascience_ops.errors import ContractError
-from megascience_ops.estimating import estimate, passages
+from megascience_ops.planning.assuming import PUBLISHED_YIELDS, Passages, assumed
+from megascience_ops.planning.comparing import compare
+from megascience_ops.planning.costing import Cost, Estimate, Speed, parse_speed, speed_of, total
+from megascience_ops.planning.estimating import estimate, passages
 from tests.conftest import answering
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from megascience_ops import tables
-from megascience_ops.assuming import PAGE_IMAGE
 from megascience_ops.batch import Batch
 from megascience_ops.books.tokens import count_tokens
 from megascience_ops.completions import Completion, Request
-from megascience_ops.costing import Cost
+from megascience_ops.planning.assuming import PAGE_IMAGE
+from megascience_ops.planning.costing import Cost
 from megascience_ops.receipts import Receipt, Usage
 
 

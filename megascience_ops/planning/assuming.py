@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from megascience_ops.books.tokens import count_tokens
 from megascience_ops.config import Settings
-from megascience_ops.costing import Cost, model_of
+from megascience_ops.planning.costing import Cost, model_of
 from megascience_ops.prompts import Prompt
 from megascience_ops.recipe import recipe
 from megascience_ops.rows import Standard, Subject

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from megascience_ops.assuming import CACHING, PUBLISHED_YIELDS, Passages, Serving, assumed
 from megascience_ops.config import Settings
-from megascience_ops.costing import SPEEDS, Cost, Speed, total
+from megascience_ops.planning.assuming import CACHING, PUBLISHED_YIELDS, Passages, Serving, assumed
+from megascience_ops.planning.costing import SPEEDS, Cost, Speed, total
 
 ROWS = 1_000  # published, for which the table is made
 SPEED = SPEEDS[80]  # only the ratio of its two numbers matters here

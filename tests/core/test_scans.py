@@ -1,0 +1,84 @@
+"""Scanned pages: shown to a model that sees, page by page; what it cannot read is named, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pikepdf
+import pytest
+
+from megascience_ops.completions import Image
+from megascience_ops.config import EngineConfig
+from megascience_ops.errors import Declined
+from megascience_ops.rows import ClassifiedBook, DigitizedBook
+from megascience_ops.stage import Aside
+from megascience_ops.stages.digitize_books import Config, run
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> ClassifiedBook:
+    """A book of three pages, each a grey picture of its own."""
+    document = pikepdf.new()
+    for shade in (40, 120, 200):
+        page = document.add_blank_page(page_size=(300, 400))
+        picture = pikepdf.Stream(document, bytes([shade]) * 10_000)
+        picture.stream_dict = pikepdf.Dictionary(
+            Type=pikepdf.Name.XObject,
+            Subtype=pikepdf.Name.Image,
+            Width=100,
+            Height=100,
+            ColorSpace=pikepdf.Name.DeviceGray,
+            BitsPerComponent=8,
+        )
+        page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(Im0=picture))
+        page.Contents = pikepdf.Stream(document, b"q 300 0 0 400 0 0 cm /Im0 Do Q")
+    document.save(tmp_path / "scan.pdf")
+    sha256 = hashlib.sha256((tmp_path / "scan.pdf").read_bytes()).hexdigest()
+    facts = {"authors": None, "licence": None, "language": None, "subject": "physics", "level": "undergraduate"}
+    return ClassifiedBook(
+        id=sha256[:16], path="scan.pdf", sha256=sha256, format="pdf", n_pages=3, title="A scan", **facts
+    )
+
+
+def digitize(book: ClassifiedBook, tmp_path: Path, ask: Any, **told: Any) -> Any:
+    config = Config(textbooks=str(tmp_path), engine=EngineConfig(kind="endpoint", model="seer"), **told)
+    return asyncio.run(run(book, ask, config))
+
+
+def test_scan_pages_are_shown_as_images_and_the_unread_one_is_named(book: ClassifiedBook, tmp_path: Path) -> None:
+    seen: list[Image] = []
+
+    async def ask(prompt: Any, /, PAGE: Image) -> str:
+        seen.append(PAGE)
+        if len(seen) == 2:
+            raise Declined("refused", "too grey")
+        return f"Page {len(seen)} says that force is mass times acceleration."
+
+    digitized, aside = digitize(book, tmp_path, ask, max_unread_pages=0.5)
+
+    assert len({image.sha256 for image in seen}) == 3
+    assert all(image.data.startswith(PNG) for image in seen)
+    assert isinstance(digitized, DigitizedBook)
+    assert [page.verdict for page in digitized.pages] == ["ocr", "scan", "ocr"]
+    assert digitized.pages[2].text == "Page 3 says that force is mass times acceleration."
+    assert digitized.unread_pages == [2]
+    assert aside == Aside("page_scan", "page 2 has no usable text")
+
+
+def test_scan_of_which_too_little_can_be_read_is_aside(book: ClassifiedBook, tmp_path: Path) -> None:
+    async def ask(prompt: Any, /, PAGE: Image) -> str:
+        raise Declined("refused", "too grey")
+
+    aside = digitize(book, tmp_path, ask)
+    assert (aside.reason, aside.detail) == ("unreadable_pages", "3 of 3 pages have no usable text: 3 scan")
+
+
+def test_book_that_changed_since_it_was_discovered_is_aside(book: ClassifiedBook, tmp_path: Path) -> None:
+    (tmp_path / "scan.pdf").write_bytes(b"%PDF-1.7 something else")
+    with pytest.raises(Declined, match="changed: scan.pdf is not the file that was discovered"):
+        digitize(book, tmp_path, ask=None)

@@ -81,7 +81,8 @@ class StageOperator(BaseOperator):
     def _environment(self, run: RunSettings, told: Mapping[str, Any]) -> dict[str, str]:
         """The worker's own environment, with the endpoint's key from its connection where the worker has none."""
         environment = dict(os.environ)
-        if KEY_VARIABLE not in environment and "endpoint" in f"{run.engine} {told.get('engine')}":
+        engines = {run.engine, (told.get("engine") or {}).get("kind")}
+        if KEY_VARIABLE not in environment and "endpoint" in engines:
             # a server of one's own may ask for no key, and then there is no connection either
             with contextlib.suppress(AirflowNotFoundException):
                 environment[KEY_VARIABLE] = BaseHook.get_connection(KEY_CONNECTION).password or ""

@@ -27,6 +27,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 SEGMENTS_HELD = 8
+SAMPLES = 1_000_000  # at most, of one prompt: seeds of further attempts lie beyond
 
 
 class Kept:
@@ -152,9 +153,9 @@ class RowAsk:
     asker: Asker
     row: str
 
-    async def __call__(self, prompt: Prompt[T], /, **slots: Slot) -> T:
+    async def __call__(self, prompt: Prompt[T], /, *, sample: int = 0, **slots: Slot) -> T:
         for attempt in range(self.asker.config.attempts):
-            sampling = {**self.asker.config.engine.sampling, **_variation(prompt.sampling, attempt)}
+            sampling = {**self.asker.config.engine.sampling, **_variation(prompt.sampling, sample, attempt)}
             request = prompt.request(slots, sampling, self.asker.engine.identity)
             completion = await self.asker.completion(request, self.row)
             try:
@@ -166,8 +167,13 @@ class RowAsk:
         raise unread
 
 
-def _variation(sampling: Sampling, attempt: int) -> dict[str, Any]:
-    """Sampling of an attempt: the first as the prompt asks, later ones warmer and with a seed, so that they differ."""
-    if attempt == 0:
+def _variation(sampling: Sampling, sample: int, attempt: int) -> dict[str, Any]:
+    """What makes a request differ from those of other samples and attempts; the very first is as the prompt asks.
+
+    A sample has a seed of its own; a further attempt is also warmer.
+    """
+    if not sample and not attempt:
         return {}
-    return {"temperature": max(float(sampling.get("temperature", 0.0)), 0.3 * attempt), "seed": attempt}
+    temperature = float(sampling.get("temperature", 0.0))
+    seed = sample + SAMPLES * attempt
+    return {"seed": seed} if not attempt else {"temperature": max(temperature, 0.3 * attempt), "seed": seed}

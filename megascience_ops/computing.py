@@ -131,7 +131,7 @@ async def decide_row(row: Row, run_row: RunRow, asker: Asker | None) -> Decided:
     return Decided(row, [outcome] if isinstance(outcome, Row | Aside) else list(outcome))
 
 
-async def _nobody(prompt: Prompt[T], /, **slots: Slot) -> T:
+async def _nobody(prompt: Prompt[T], /, *, sample: int = 0, **slots: Slot) -> T:
     raise ContractError(f"{prompt.name}: the stage that asks this has no engine; make its Config an AskingConfig")
 
 

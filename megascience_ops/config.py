@@ -118,11 +118,18 @@ class Prices(Frozen):
     completion: float = Field(ge=0)
     cached: float | None = Field(default=None, ge=0)
 
+    def of(self, prompt_tokens: float, cached_tokens: float, completion_tokens: float) -> float:
+        """What so many tokens cost; `cached_tokens` are among the `prompt_tokens`."""
+        cached = self.prompt if self.cached is None else self.cached
+        fresh = prompt_tokens - cached_tokens
+        return (fresh * self.prompt + cached_tokens * cached + completion_tokens * self.completion) / 1e6
+
 
 class Settings(Frozen):
     """One run of a recipe. `stages` holds what differs from the defaults, by stage name.
 
-    `engine`, `textbooks` and `limit` reach every stage that has a setting of that name. `prices` are for estimates.
+    `engine`, `textbooks` and `limit` reach every stage that has a setting of that name. `prices` put money into
+    receipts and estimates.
     """
 
     root: str

@@ -77,7 +77,8 @@ class Receipt(Frozen):
     """The manifest of a stage over one batch.
 
     `engine` is who answered, by what bears on the answers; `server` what else the engine knows of whoever it asked.
-    `effort` adds up all shards, `computed_parts` of which this run computed, decoding `tokens_per_second`.
+    `effort` adds up all shards, `computed_parts` of which this run computed, decoding `tokens_per_second`. `money` is
+    what the tokens of all shards cost, where prices are set.
     """
 
     number: int
@@ -96,6 +97,7 @@ class Receipt(Frozen):
     effort: Effort
     computed_parts: int
     tokens_per_second: float = 0.0
+    money: float | None = None
     started: str
     finished: str
     software: dict[str, str]

@@ -18,10 +18,10 @@ import megascience_ops
 from megascience_ops import receipts
 from megascience_ops.batch import Batch
 from megascience_ops.computing import Computation
-from megascience_ops.config import AskingConfig, StageConfig, identity
+from megascience_ops.config import AskingConfig, Prices, StageConfig, identity
 from megascience_ops.drafts import Shard
 from megascience_ops.errors import ContractError
-from megascience_ops.receipts import PartFacts, Receipt, fingerprint
+from megascience_ops.receipts import Effort, PartFacts, Receipt, fingerprint
 from megascience_ops.rows import Row
 from megascience_ops.shards import Shards
 from megascience_ops.stage import DatasetStage
@@ -81,6 +81,7 @@ async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False
         return None
     parts = [shards.facts(shard) for shard in wanted]
     _check_unread(stage.name, config, parts)
+    effort = receipts.summed(shards.effort(facts) for facts in parts)
     receipt = Receipt(
         number=number,
         recipe=batch.recipe.name,
@@ -95,9 +96,10 @@ async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False
         server=batch.engine.facts() if batch.engine and todo else {},
         prompts={prompt.name: prompt.digest for prompt in stage.prompts},
         parts=parts,
-        effort=receipts.summed(shards.effort(facts) for facts in parts),
+        effort=effort,
         computed_parts=len(todo),
         tokens_per_second=round(_decoded(shards, parts, todo) / (time.monotonic() - began), 1),
+        money=_money(batch.settings.prices, effort),
         started=started.isoformat(timespec="seconds"),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         software={"megascience_ops": megascience_ops.__version__, "python": sys.version.split()[0]},
@@ -149,6 +151,14 @@ def _wanted(batch: Batch, config: StageConfig, made_by: dict[str, object]) -> li
 def source_shard(row: Row) -> int:
     """By the id alone, so that a file that comes later does not move the others."""
     return int(hashlib.sha256(row.id.encode("utf-8", "replace")).hexdigest()[:8], 16) % SOURCE_SHARDS
+
+
+def _money(prices: Prices | None, effort: Effort) -> float | None:
+    """What the tokens of a stage cost, where prices are set."""
+    if prices is None:
+        return None
+    used = effort.usage.values()
+    return round(sum(prices.of(one.prompt_tokens, one.cached_tokens, one.completion_tokens) for one in used), 6)
 
 
 def _decoded(shards: Shards, parts: Sequence[PartFacts], todo: Sequence[Shard]) -> int:

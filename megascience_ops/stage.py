@@ -50,10 +50,11 @@ class Ask(Protocol):
     """Puts a prompt to the engine and returns what the prompt's parser made of the answer.
 
     Asks again when the answer cannot be read. Raises Unparsed when it never could, Declined when the engine has no
-    honest answer; a stage that has nothing better to do lets both pass, and the row is aside.
+    honest answer; a stage that has nothing better to do lets both pass, and the row is aside. `sample` 1, 2, ... ask
+    the same thing anew, with a seed of their own.
     """
 
-    async def __call__(self, prompt: Prompt[T], /, **slots: Slot) -> T: ...
+    async def __call__(self, prompt: Prompt[T], /, *, sample: int = 0, **slots: Slot) -> T: ...
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 import tempfile
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ from megascience_ops.completions import Completion, Request
 from megascience_ops.config import EngineConfig
 from megascience_ops.engines.endpoint import EndpointEngine
 from megascience_ops.engines.vllm_log import Ending
-from megascience_ops.engines.vllm_server import HOST, Server, free_port, is_free
+from megascience_ops.engines.vllm_server import HOST, Server, free_port, is_free, serve_arguments
 from megascience_ops.errors import ContractError, TransientError
 
 if TYPE_CHECKING:
@@ -98,8 +99,10 @@ class VllmEngine:
         return self._endpoint.retries
 
     def facts(self) -> dict[str, str]:
-        """Those of the endpoint engine, and how often the server was started again, with the reasons in order."""
+        """Those of the endpoint engine, the server's arguments, and each reason for which it was started again."""
         facts = self._endpoint.facts()
+        if self._supervisor:
+            facts["vllm_arguments"] = shlex.join(serve_arguments(self._config))
         if self._restarts:
             facts |= {"vllm_restarts": str(len(self._restarts)), "vllm_restart_reasons": "; ".join(self._restarts)}
         return facts

@@ -169,9 +169,15 @@ def serve_command(config: EngineConfig, port: int) -> list[str]:
         raise ContractError(
             f"engine vllm: no command {name} here: pip install 'megascience-ops[gpu]', or set engine.vllm.command"
         )
+    return [found, *rest, *serve_arguments(config), "--host", HOST, "--port", str(port)]
+
+
+def serve_arguments(config: EngineConfig) -> list[str]:
+    """What the server is told of the model: all of its arguments but where it listens."""
     server, model = config.vllm, str(config.model)
-    arguments = [found, *rest, model, "--served-model-name", model, "--host", HOST, "--port", str(port)]
+    arguments = [model, "--served-model-name", model]
     arguments += ["--disable-uvicorn-access-log"]  # a line a request
+    arguments += ["--enable-prompt-tokens-details"]  # or it would not say how much of a prompt it remembered
     options = {
         "--revision": config.revision,
         "--quantization": server.quantization,

@@ -71,9 +71,7 @@ class Cost:
 
     def money(self, prices: Prices) -> float:
         """In the currency of the prices."""
-        cached = prices.prompt if prices.cached is None else prices.cached
-        fresh = (self.prompt_tokens - self.cached_tokens) * prices.prompt
-        return (fresh + self.cached_tokens * cached + self.completion_tokens * prices.completion) / 1e6
+        return prices.of(self.prompt_tokens, self.cached_tokens, self.completion_tokens)
 
 
 COUNTED = ("calls", "prompt_tokens", "cached_tokens", "completion_tokens")

@@ -265,3 +265,16 @@ def test_digest_changes_with_all_that_reaches_the_model() -> None:
 
 def test_digest_of_half_a_character_is_a_digest() -> None:
     assert len(request(parts=("torn \ud83d",)).digest) == 32
+
+
+def test_asking_for_samples_gives_each_a_seed_and_a_completion_of_its_own(store: Store, judge: Prompt[bool]) -> None:
+    one, got = asker(store, YES, NO, YES)
+
+    async def sampled() -> list[bool]:
+        return [await one.for_row("row")(judge, sample=sample, QUESTION="q") for sample in range(3)]
+
+    assert asyncio.run(sampled()) == [True, False, True]
+    assert [request.sampling.get("seed") for request in got] == [None, 1, 2]
+    assert len({request.digest for request in got}) == 3
+    assert asyncio.run(sampled()) == [True, False, True]
+    assert len(got) == 3  # the second time, all were kept

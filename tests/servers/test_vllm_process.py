@@ -43,6 +43,7 @@ parser.add_argument("model")
 for name in ("host", "port", "served-model-name", "revision", "max-model-len", "runner", "dtype"):
     parser.add_argument("--" + name)
 parser.add_argument("--disable-uvicorn-access-log", action="store_true")
+parser.add_argument("--enable-prompt-tokens-details", action="store_true")
 options = parser.parse_args(sys.argv[2:])
 if behaviour.get("ignores_sigterm"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

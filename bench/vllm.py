@@ -1,0 +1,220 @@
+"""The river against a real vLLM: python bench/vllm.py [ROWS] [MODEL].
+
+1. Speed: `refine_qa` through the runner and the vllm engine, against vLLM's own `LLM.chat` on the same messages. Each
+   has its processes to itself, and they take turns; neither's start and warm-up count.
+2. Prefix cache: eight rows share a document; how much of what they share the server need not compute again, in the
+   order in which rows flow and shuffled, with a cache that holds a part of the documents.
+3. Killed when half is answered: how many answers are asked for again.
+
+The answers are as long as they may be, so both sides decode the same tokens. Without MODEL, a name or a folder, a model
+with random weights is made. vLLM's Python is $MEGASCIENCE_VLLM_PYTHON, or the one in $MEGASCIENCE_VLLM
+(see tests/vllm/up.py), or this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from megascience_ops.batch import Batch
+from megascience_ops.completions import Completion, Request
+from megascience_ops.config import EngineConfig, Settings, StageConfig
+from megascience_ops.engines.engine import Engine, open_engine
+from megascience_ops.engines.vllm_server import free_port
+from megascience_ops.prompts import prompts_folder
+from megascience_ops.recipe import Recipe
+from megascience_ops.rows import Pair, Source
+from megascience_ops.runner import run_stage
+from megascience_ops.stage import Ask, DatasetStage, Decide, Outcome, RowStage
+from megascience_ops.stages.refine_qa import REFINE
+from megascience_ops.stages.refine_qa import STAGE as REFINE_QA
+from megascience_ops.storage import Store
+
+ROUNDS, SHARING, WARM_UP, AT_ONCE, BLOCK = 2, 8, 256, 256, 32
+FEW_AT_ONCE, FEW_BLOCKS = 64, 1250  # of the second part: its documents do not fit into this cache
+SOURCE = Source(book_id="0" * 16, title="A book", licence=None, section="1", page_start=1, page_end=1)
+WORDS = sorted({word for file in prompts_folder().glob("*.md") for word in file.read_text().split() if word.isalpha()})
+
+MODEL = """
+import sys
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, set_seed
+set_seed(1)
+pieces = Tokenizer(models.BPE())
+pieces.pre_tokenizer, pieces.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+alphabet = pre_tokenizers.ByteLevel.alphabet()
+special = ["<|end|>", "<|turn|>"]
+trainer = trainers.BpeTrainer(vocab_size=6000, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
+pieces.train(sys.argv[2:], trainer)
+tokenizer = PreTrainedTokenizerFast(tokenizer_object=pieces, eos_token="<|end|>", pad_token="<|end|>")
+tokenizer.chat_template = (
+    "{% for one in messages %}<|turn|>{{ one.role }}: {{ one.content }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|turn|>assistant: {% endif %}"
+)
+width, layers = WIDTH, LAYERS
+config = Qwen2Config(
+    vocab_size=len(tokenizer), hidden_size=width, intermediate_size=3 * width, num_hidden_layers=layers,
+    num_attention_heads=width // 32, num_key_value_heads=width // 64, max_position_embeddings=32768,
+    eos_token_id=0, pad_token_id=0, tie_word_embeddings=True,
+)
+Qwen2ForCausalLM(config).save_pretrained(sys.argv[1])
+tokenizer.save_pretrained(sys.argv[1])
+"""
+
+OFFLINE = """
+import json, os, sys, time
+from vllm import LLM, SamplingParams
+told = json.load(open(sys.argv[1]))
+llm = LLM(**told["llm"])
+tokenizer, sampling = llm.get_tokenizer(), SamplingParams(**told["sampling"])
+warm, asked = ([[{"role": "user", "content": text}] for text in told[name]] for name in ("warm", "asked"))
+llm.chat(warm, sampling, use_tqdm=False)
+began, cpu = time.monotonic(), time.process_time()
+answers = llm.chat(asked, sampling, use_tqdm=False)
+seconds, cpu = time.monotonic() - began, time.process_time() - cpu
+def ids(number): return tokenizer.encode(tokenizer.apply_chat_template(asked[number], tokenize=False))
+def alike(one, other): return len(os.path.commonprefix([ids(one), ids(other)]))
+instructions = alike(0, told["sharing"])
+with_document = [alike(row, row + 1) for row in range(0, len(asked), told["sharing"])]
+json.dump({
+    "seconds": seconds, "cpu": cpu, "instructions": instructions,
+    "document": sum(with_document) / len(with_document) - instructions,
+    "prompt_tokens": sum(len(one.prompt_token_ids) for one in answers),
+    "completion_tokens": sum(len(one.outputs[0].token_ids) for one in answers),
+}, open(sys.argv[2], "w"))
+"""
+
+
+class Config(StageConfig):
+    rows: int = 0
+    shuffled: bool = False
+
+
+def documents(batch: Batch, config: Config) -> Iterable[Pair]:
+    for number in range(config.rows // SHARING):
+        yield pair(number * SHARING)
+
+
+async def look(batch: Batch, config: Config) -> Decide:
+    async def decide(row: Pair) -> Outcome:
+        return row
+
+    return decide
+
+
+async def pairs_of(row: Pair, ask: Ask, config: Config) -> Outcome:
+    """The pairs of one document, as an extraction leaves them; shuffled, as many of any documents."""
+    numbers = list(range(config.rows))
+    if config.shuffled:
+        random.Random(0).shuffle(numbers)
+    return [pair(number) for number in numbers[int(row.id) : int(row.id) + SHARING]]
+
+
+def pair(number: int) -> Pair:
+    """One of a sequence that has no end: every eight share a document."""
+
+    def words(seed: str, count: int) -> str:
+        return " ".join(random.Random(seed).choices(WORDS, k=count))
+
+    document, question, answer = words(f"d{number // SHARING}", 220), words(f"q{number}", 30), words(f"a{number}", 30)
+    given = {"source": SOURCE, "subject": "physics", "standard": "high", "document": document}
+    return Pair(id=f"{number:08}", question=question, answer=answer, **given)
+
+
+MAKE = DatasetStage("make_documents", Pair, Pair, look, Config, source=documents)
+SPLIT = RowStage("make_pairs", Pair, Pair, pairs_of, Config)
+RECIPE = Recipe("bench", (MAKE, SPLIT, REFINE_QA))
+
+
+def request(number: int, config: EngineConfig, engine: Engine) -> Request:
+    """What `refine_qa` asks about the pair of that number."""
+    one = pair(number)
+    slots = {"DOCUMENT": one.document, "QUESTION": one.question, "ANSWER": one.answer}
+    return REFINE.request(slots, config.sampling, engine.identity)
+
+
+class Noted:
+    """An engine that notes each answered request in a file, at once."""
+
+    def __init__(self, engine: Engine, file: Path) -> None:
+        self._engine, self._file = engine, os.open(file, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    async def complete(self, request: Request, row: str) -> Completion:
+        answer = await self._engine.complete(request, row)
+        os.write(self._file, f"{request.digest}\n".encode())
+        return answer
+
+
+async def refine(root: Path, config: EngineConfig, engine: Engine, rows: int, shuffled: bool = False) -> dict[str, Any]:
+    """The stage over so many rows. No answer of such a model can be read: every row ends aside, asked once."""
+    given = {"rows": rows, "shuffled": shuffled}
+    asked = {"engine": config.model_dump(exclude_unset=True), "attempts": 1, "max_unread": 1}
+    stages = {"make_documents": given, "make_pairs": given, "refine_qa": asked}
+    settings = Settings(root=str(root), recipe="bench", stages=stages)
+    for stage in (MAKE, SPLIT):
+        await run_stage(Batch(settings, RECIPE, stage, Store(str(root))))
+    began, cpu = time.monotonic(), time.process_time()
+    receipt = await run_stage(Batch(settings, RECIPE, REFINE_QA, Store(str(root)), engine))
+    assert receipt
+    seconds, cpu = time.monotonic() - began, time.process_time() - cpu
+    return {"seconds": seconds, "cpu": cpu, **receipt.effort.usage["refine_qa"].model_dump()}
+
+
+async def ours(folder: Path, config: EngineConfig, rows: int) -> dict[str, Any]:
+    """Speed of the stage behind a server that is warm."""
+    engine = open_engine(config)
+    try:
+        warm = [request(rows + number, config, engine) for number in range(WARM_UP)]
+        await asyncio.gather(*(engine.complete(one, "row") for one in warm))
+        return await refine(folder / "root", config, engine, rows)
+    finally:
+        await engine.close()
+
+
+async def cached_and_killed(folder: Path, config: EngineConfig, rows: int) -> dict[str, Any]:
+    """What the server had cached, in order and shuffled; how many requests were answered twice because of a kill."""
+    engine = open_engine(config)
+    try:
+        await engine.complete(request(10 * rows, config, engine), "row")
+        found: dict[str, Any] = {"in order": await refine(folder / "in_order", config, engine, rows)}
+        found["shuffled"] = await refine(folder / "shuffled", config, engine, rows, shuffled=True)
+        endpoint = {"kind": "endpoint", "url": f"http://127.0.0.1:{config.vllm.port}/v1"}
+        told = {"engine": {**config.model_dump(exclude_unset=True), **endpoint}, "rows": rows}
+        (folder / "killed.json").write_text(json.dumps(told))
+        noted = folder / "noted"
+        noted.touch()
+        for until in (rows // 2, rows + 1):  # the second is not stopped
+            child = await asyncio.create_subprocess_exec(sys.executable, __file__, "--noted", str(folder))
+            while child.returncode is None and noted.read_text().count("\n") < until:
+                await asyncio.sleep(0.05)
+            if child.returncode is None:
+                child.send_signal(signal.SIGKILL)
+            await child.wait()
+        answered = noted.read_text().split()
+        assert len(set(answered)) == rows
+        found["again"] = len(answered) - rows
+        return found
+    finally:
+        await engine.close()
+
+
+async def noted(folder: Path) -> None:
+    """The process that is killed."""
+    told = json.loads((folder / "killed.json").read_text())
+    config = EngineConfig.model_validate(told["engine"])
+    engine = open_engine(config)
+    await refine(folder / "killed", config, Noted(engine, folder / "noted"), told["rows"])
+    await engine.close()

@@ -169,7 +169,8 @@ def serve_command(config: EngineConfig, port: int) -> list[str]:
         raise ContractError(
             f"engine vllm: no command {name} here: pip install 'megascience-ops[gpu]', or set engine.vllm.command"
         )
-    return [found, *rest, *serve_arguments(config), "--host", HOST, "--port", str(port)]
+    model, *others = serve_arguments(config)
+    return [found, *rest, model, "--host", HOST, "--port", str(port), *others]  # of two, the last is what counts
 
 
 def serve_arguments(config: EngineConfig) -> list[str]:

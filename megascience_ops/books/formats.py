@@ -18,6 +18,19 @@ _FRONT_MATTER = re.compile(r"\A---\n(?:.*\n){0,60}?---\n")
 _FENCE = re.compile(r"^(?:```|~~~)", re.MULTILINE)
 
 _TAGS = re.compile(r"</?(?:div|span|section|figure|figcaption|article|aside|em|strong|b|i|u|a|p|br|center)\b[^<>]*>")
+# The element in which a publisher says what a part of a page is, and what a printed book would have there
+_PART = re.compile(
+    r'<(?:div|section|article|aside)\b[^<>]*\bdata-type="(example|problem|question|solution|answer)"[^<>]*>'
+)
+PART_LABELS = {
+    "example": "Example",
+    "problem": "Question",
+    "question": "Question",
+    "solution": "Answer",
+    "answer": "Answer",
+}
+_CROSS_REFERENCE = re.compile(r"\[\\\[link\\\]\]\([^()\s]*\)")  # to a figure or a table, whose number is not there
+_ESCAPED_POINT = re.compile(r"(?<=\d)\\\.")
 _SUPERSCRIPT, _SUBSCRIPT = re.compile(r"<sup>([^<>]*)</sup>"), re.compile(r"<sub>([^<>]*)</sub>")
 _ATTRIBUTES = re.compile(r"\{:[^{}\n]*\}")
 
@@ -67,8 +80,11 @@ def plain_markdown(text: str) -> str:
     if "<math" in text:
         text = html.unescape(mathml_replaced(text))
         # A formula's element may have ended the paragraph in the middle of a sentence.
-        text = re.sub(r"(?<=\S)\n\n+(?=[,.;:)])", "", text)
+        text = re.sub(r"(?<=\S)\n\n+(?=[,.;:?!)])", "", text)
+        text = re.sub(r"(?<=\w) +(?=\^\{)", "", text)
         text = re.sub(r"(?<=\S)\n\n+[ ]+(?=[a-z(]|\*+[a-z])", " ", text)
+    text = _ESCAPED_POINT.sub(".", _CROSS_REFERENCE.sub("[link]", text))
+    text = _PART.sub(lambda part: f"\n\n{PART_LABELS[part.group(1)]}\n\n", text)
     text = _SUPERSCRIPT.sub(r"^{\1}", _SUBSCRIPT.sub(r"_{\1}", text))
     return _ATTRIBUTES.sub("", _TAGS.sub("", text)) if "<" in text or "{:" in text else text
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from megascience_ops.books import BookError, OpenBook
-from megascience_ops.books.formats import decoded, paged
+from megascience_ops.books.formats import PART_LABELS, decoded, paged
 from megascience_ops.books.mathml import mathml_replaced
 
 MAX_CHAPTER_BYTES = 32 * 1024 * 1024
@@ -69,6 +69,8 @@ class _Reader(HTMLParser):
             self.out.append("\n\n```\n")
         elif tag in _BLOCKS:
             self.out.append("\n\n" if tag != "tr" else "\n")
+            if label := PART_LABELS.get(values.get("data-type") or ""):
+                self.out.append(f"{label}\n\n")
         if tag in ("ul", "ol"):
             start = values.get("start") or "1"
             self.lists.append((int(start) if start.isdigit() else 1) if tag == "ol" else None)

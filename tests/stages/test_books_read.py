@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -427,3 +428,30 @@ def test_damaged_file_cut_in_half_gives_the_whole_text_after_repair() -> None:
     whole, cut = read_book(ROBUST / "ten.pdf"), read_book(ROBUST / "trunc50.pdf")
     assert cut.repaired and not whole.repaired
     assert sum(len(p.text) for p in cut.pages) > 0.99 * sum(len(p.text) for p in whole.pages)
+
+
+PARTS = """<div data-type="exercise"><div data-type="problem" markdown="1">
+How many legs has a spider that lost one of its eight, as [\\[link\\]](#fig-1) shows?
+</div>
+<div data-type="solution" markdown="1">
+7\\.0 legs, because eight less one is seven.
+</div></div>
+"""
+
+
+@pytest.mark.parametrize(
+    "name, whole", [("book.md", f"# Spiders\n\n{PARTS}"), ("book.html", f"<html><body>{PARTS}</body></html>")]
+)
+def test_parts_that_a_publisher_names_are_labelled_as_in_print(name: str, whole: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(whole)
+    (page,) = read_book(tmp_path / name).pages
+    before, question, answer = (part.strip() for part in re.split(r"^(?:Question|Answer)$", page.text, flags=re.M))
+    assert question.startswith("How many legs has a spider")
+    assert answer.endswith("because eight less one is seven.")
+
+
+def test_markdown_reference_without_a_number_and_escaped_point_are_plain(tmp_path: Path) -> None:
+    (tmp_path / "book.md").write_text(f"# Spiders\n\n{PARTS}")
+    (page,) = read_book(tmp_path / "book.md").pages
+    assert "as [link] shows?" in page.text
+    assert "7.0 legs" in page.text

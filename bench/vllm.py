@@ -218,3 +218,108 @@ async def noted(folder: Path) -> None:
     engine = open_engine(config)
     await refine(folder / "killed", config, Noted(engine, folder / "noted"), told["rows"])
     await engine.close()
+
+
+def settings_of(model: str, folder: Path, python: str, max_tokens: int, at_once: int, *args: str) -> dict[str, Any]:
+    """The engine's configuration: a server like the offline engine, on a port that is known."""
+    limits = ["--max-num-seqs", str(at_once), "--max-num-batched-tokens", "4096", "--block-size", str(BLOCK)]
+    server = {
+        "command": [python, "-W", "ignore", "-m", "vllm.entrypoints.openai.api_server", "--model"],
+        "max_model_len": 8192,
+        "port": free_port(),
+        "log_file": str(folder / "vllm.log"),
+        "tuning_args": [*limits, "--enforce-eager", "--enable-prompt-tokens-details", *args],
+    }
+    sampling = {"temperature": 0.0, "max_tokens": max_tokens, "ignore_eos": True}
+    return {"kind": "vllm", "model": model, "sampling": sampling, "concurrency": at_once, "vllm": server}
+
+
+def child(command: Sequence[str], folder: Path) -> None:
+    """Run a process to its end, out of the way of this folder's `vllm.py`. What it says is kept for the case it fails."""
+    with (folder / "said.log").open("w+") as said:
+        environment = {"VLLM_CPU_KVCACHE_SPACE": "4", "VLLM_NO_USAGE_STATS": "1", **os.environ}
+        if subprocess.run(command, cwd=folder, stdout=said, stderr=said, env=environment).returncode:
+            said.seek(0)
+            sys.exit(f"{' '.join(command)[:100]} failed:\n{said.read()[-3000:]}")
+
+
+def in_child(mode: str, folder: Path, config: Mapping[str, Any], rows: int) -> dict[str, Any]:
+    """The result of `ours` or `cached_and_killed` in a process of its own, in a folder of its own."""
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        (Path(own) / "told.json").write_text(json.dumps({"config": config, "rows": rows}))
+        child([sys.executable, str(Path(__file__).absolute()), mode, own], folder)
+        return dict(json.loads((Path(own) / "found.json").read_text()))
+
+
+def offline(folder: Path, python: str, config: Mapping[str, Any], rows: int) -> dict[str, Any]:
+    """`LLM.chat` on the messages of the stage."""
+    checked = EngineConfig.model_validate(config)
+    engine = open_engine(checked)
+    asked, warm = ([request(n, checked, engine).parts[0] for n in r] for r in (range(rows), range(rows, rows + WARM_UP)))
+    limits = {"max_num_seqs": AT_ONCE, "max_num_batched_tokens": 4096, "block_size": BLOCK, "max_model_len": 8192}
+    llm = {"model": config["model"], "enforce_eager": True, "dtype": config["vllm"].get("dtype", "auto"), **limits}
+    told = {"llm": llm, "sampling": config["sampling"], "sharing": SHARING, "warm": warm, "asked": asked}
+    (folder / "asked.json").write_text(json.dumps(told))
+    child([python, "-W", "ignore", "-c", OFFLINE, "asked.json", "answered.json"], folder)
+    return dict(json.loads((folder / "answered.json").read_text()))
+
+
+def vllm_python() -> str | None:
+    """A Python that has vLLM."""
+    kit = Path(os.environ.get("MEGASCIENCE_VLLM", "/nowhere")) / "environment" / "bin" / "python"
+    for python in (os.environ.get("MEGASCIENCE_VLLM_PYTHON"), str(kit), sys.executable):
+        look = "import importlib.util, sys; sys.exit(not importlib.util.find_spec('vllm.entrypoints'))"
+        with tempfile.TemporaryDirectory() as elsewhere:
+            if python and Path(python).exists() and not subprocess.run([python, "-c", look], cwd=elsewhere, capture_output=True).returncode:
+                return python
+    return None
+
+
+def line(name: str, found: Mapping[str, Any], rows: int) -> None:
+    tokens = found["prompt_tokens"] + found["completion_tokens"]
+    print(f"{name:<24} {found['seconds']:6.1f} s  {rows / found['seconds']:7.1f} requests/s  {tokens / found['seconds']:9,.0f} tokens/s  "
+          f"{found['completion_tokens'] / found['seconds']:7,.0f} decoded/s  {found['cpu']:5.1f} CPU s in this process", flush=True)
+
+
+def main(rows: int, model: str) -> None:
+    if not (python := vllm_python()):
+        print("bench/vllm.py: skipped, no vLLM here; name a Python that has one in $MEGASCIENCE_VLLM_PYTHON")
+        return
+    with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
+        folder = Path(temporary)
+        dtype: dict[str, str] = {}
+        if model.replace("x", "", 1).isdigit():
+            script = MODEL.replace("WIDTH", model.partition("x")[0]).replace("LAYERS", model.partition("x")[2])
+            child([python, "-W", "ignore", "-c", script, str(folder / "model"), *map(str, prompts_folder().absolute().glob("*.md"))], folder)
+            model, dtype = str(folder / "model"), {"dtype": "float32"}
+        config = settings_of(model, folder, python, 64, AT_ONCE)
+        config["vllm"] |= dtype
+        took: dict[str, float] = {"runner": 0, "LLM.chat": 0}
+        for _ in range(ROUNDS):
+            for name, found in (("runner", in_child("--ours", folder, config, rows)), ("LLM.chat", offline(folder, python, config, rows))):
+                took[name] += found["seconds"]
+                line(name, found, rows)
+        print(f"the runner does {took['LLM.chat'] / took['runner']:.2f} times the requests of LLM.chat")
+        few = settings_of(model, folder, python, 8, FEW_AT_ONCE, "--num-gpu-blocks-override", str(FEW_BLOCKS))
+        few["vllm"] |= dtype
+        cached = in_child("--cached", folder, few, rows)
+        shared = found["document"] * rows * (1 - 1 / SHARING)
+        print(f"instructions {found['instructions']} tokens, document {found['document']:.0f}, cache {FEW_BLOCKS * BLOCK}")
+        for order in ("in order", "shuffled"):
+            of_documents = cached[order]["cached_tokens"] - rows * found["instructions"]
+            whole = cached[order]["cached_tokens"] / (shared + rows * found["instructions"])
+            print(f"{order}: cached {of_documents / shared:.0%} of the shared document tokens, {whole:.0%} of all shared, {cached[order]['seconds']:.1f} s")
+        print(f"killed at half: {cached['again']} of {rows} answered twice")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--noted"]:
+        asyncio.run(noted(Path(sys.argv[2])))
+    elif sys.argv[1:2] in (["--ours"], ["--cached"]):
+        place = Path(sys.argv[2])
+        told = json.loads((place / "told.json").read_text())
+        work = ours if sys.argv[1] == "--ours" else cached_and_killed
+        result = asyncio.run(work(place, EngineConfig.model_validate(told["config"]), told["rows"]))
+        (place / "found.json").write_text(json.dumps(result))
+    else:
+        main(int(sys.argv[1]) if sys.argv[1:] else 2000, sys.argv[2] if sys.argv[2:] else "64x2")

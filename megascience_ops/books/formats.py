@@ -19,16 +19,11 @@ _FENCE = re.compile(r"^(?:```|~~~)", re.MULTILINE)
 
 _TAGS = re.compile(r"</?(?:div|span|section|figure|figcaption|article|aside|em|strong|b|i|u|a|p|br|center)\b[^<>]*>")
 # The element in which a publisher says what a part of a page is, and what a printed book would have there
-_PART = re.compile(
-    r'<(?:div|section|article|aside)\b[^<>]*\bdata-type="(example|problem|question|solution|answer)"[^<>]*>'
-)
 PART_LABELS = {
-    "example": "Example",
-    "problem": "Question",
-    "question": "Question",
-    "solution": "Answer",
-    "answer": "Answer",
+    **{"example": "Example", "problem": "Question", "question": "Question"},
+    **{"solution": "Answer", "answer": "Answer"},
 }
+_PART = re.compile(rf'<(?:div|section|article|aside)\b[^<>]*\bdata-type="({"|".join(PART_LABELS)})"[^<>]*>')
 _CROSS_REFERENCE = re.compile(r"\[\\\[link\\\]\]\([^()\s]*\)")  # to a figure or a table, whose number is not there
 _ESCAPED_POINT = re.compile(r"(?<=\d)\\\.")
 _SUPERSCRIPT, _SUBSCRIPT = re.compile(r"<sup>([^<>]*)</sup>"), re.compile(r"<sub>([^<>]*)</sub>")

@@ -101,6 +101,15 @@ class AskingConfig(StageConfig):
     flush_seconds: Annotated[float, WHERE] = Field(default=20, ge=0)
 
 
+class EmbeddingConfig(StageConfig):
+    """What a stage that compares by meaning can be told: who turns texts into vectors.
+
+    That is rarely the model that answers prompts, so it is an engine apart; lexical vectors unless another is named.
+    """
+
+    embedder: EngineConfig = EngineConfig()
+
+
 class JudgingConfig(AskingConfig):
     """What a stage that has verdicts given can be told.
 
@@ -128,8 +137,8 @@ class Prices(Frozen):
 class Settings(Frozen):
     """One run of a recipe. `stages` holds what differs from the defaults, by stage name.
 
-    `engine`, `textbooks` and `limit` reach every stage that has a setting of that name. `prices` put money into
-    receipts and estimates.
+    `engine`, `embedder`, `textbooks` and `limit` reach every stage that has a setting of that name. `prices` put
+    money into receipts and estimates.
     """
 
     root: str
@@ -137,6 +146,7 @@ class Settings(Frozen):
     batch: str = Field(default="default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     textbooks: str | None = None
     engine: EngineConfig = EngineConfig()
+    embedder: EngineConfig = EngineConfig()
     limit: int | None = Field(default=None, ge=1)
     prices: Prices | None = None
     stages: dict[str, dict[str, Any]] = {}
@@ -144,11 +154,13 @@ class Settings(Frozen):
     def of(self, stage: str, config: type[M]) -> M:
         """The effective configuration of a stage. Raises ContractError on a setting it does not have."""
         own = dict(self.stages.get(stage, {}))
-        common: dict[str, Any] = {"engine": self.engine.model_dump(exclude_unset=True)}
+        engines = ("engine", "embedder")
+        common: dict[str, Any] = {name: getattr(self, name).model_dump(exclude_unset=True) for name in engines}
         common |= {name: getattr(self, name) for name in ("textbooks", "limit")}
         values = {name: value for name, value in common.items() if name in config.model_fields and value is not None}
-        if "engine" in values and isinstance(own.get("engine"), dict):
-            own["engine"] = _merged(values["engine"], own["engine"])
+        for name in engines:
+            if name in values and isinstance(own.get(name), dict):
+                own[name] = _merged(values[name], own[name])
         return validated(config, {**values, **own}, f"stages.{stage}")
 
 

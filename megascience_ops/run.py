@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from megascience_ops import receipts
 from megascience_ops.batch import Batch
-from megascience_ops.config import AskingConfig, Settings
+from megascience_ops.config import AskingConfig, EmbeddingConfig, Settings
 from megascience_ops.engines.engine import Engine, open_engine
 from megascience_ops.receipts import Receipt
 from megascience_ops.recipe import recipe
@@ -39,6 +39,8 @@ async def opened(settings: Settings, stage: str, engine: Engine | None = None) -
     asked = None
     if isinstance(config, AskingConfig):
         asked = engine or open_engine(config.engine)
+    elif isinstance(config, EmbeddingConfig):
+        asked = engine or open_engine(config.embedder)
     try:
         yield Batch(settings, flow, one, Store(settings.root), asked)
     finally:

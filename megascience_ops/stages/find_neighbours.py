@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from megascience_ops.batch import Batch
-from megascience_ops.config import AskingConfig
+from megascience_ops.config import EmbeddingConfig
 from megascience_ops.rows import Neighbour, NeighbouredQA, SolvedQA
 from megascience_ops.stage import DatasetStage, Decide, Outcome
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 FOLDER = "benchmarks"
 
 
-class Config(AskingConfig):
+class Config(EmbeddingConfig):
     """`k`: how many neighbours each question gets; a question that several benchmarks share counts once."""
 
     k: int = Field(default=5, ge=1)
@@ -46,7 +46,7 @@ async def _neighboured(batch: Batch, config: Config, rows: Sequence[Mapping[str,
     elif rows:
         from megascience_ops.neighbours import top_neighbours
 
-        assert batch.engine is not None  # an AskingConfig brings one
+        assert batch.engine is not None  # an EmbeddingConfig brings one
         base = await batch.engine.embed([one.question for one in benchmarks.questions])
         mine = await batch.engine.embed([row["question"] for row in rows])
         nearest, similarity = top_neighbours(mine, base, min(config.k, len(base)))

@@ -26,13 +26,20 @@ def test_config_defaults_make_a_run_that_needs_nothing() -> None:
 def test_config_engine_reaches_every_stage_and_each_may_differ() -> None:
     said = settings(
         engine={"kind": "endpoint", "url": "http://a/v1", "model": "big"},
-        stages={"find_neighbours": {"engine": {"model": "embedder"}}, "judge_cot": {"attempts": 1}},
+        stages={"refine_qa": {"engine": {"model": "bigger"}}, "judge_cot": {"attempts": 1}},
     )
-    near = said.of("find_neighbours", find_neighbours.Config).engine
-    assert (near.kind, near.url, near.model) == ("endpoint", "http://a/v1", "embedder")
+    refine = said.of("refine_qa", AskingConfig).engine
+    assert (refine.kind, refine.url, refine.model) == ("endpoint", "http://a/v1", "bigger")
     judge = said.of("judge_cot", AskingConfig)
     assert (judge.engine.model, judge.attempts) == ("big", 1)
     assert said.of("chunk_books", chunk_books.Config) == chunk_books.Config()
+
+
+def test_config_embedder_is_apart_from_who_answers_and_needs_nothing_unless_told() -> None:
+    answers = {"kind": "endpoint", "url": "http://a/v1", "model": "big"}
+    assert settings(engine=answers).of("find_neighbours", find_neighbours.Config).embedder.kind == "rules"
+    told = settings(engine=answers, embedder={"kind": "sentence_transformers", "model": "near"})
+    assert told.of("find_neighbours", find_neighbours.Config).embedder.model == "near"
 
 
 def test_config_textbooks_and_limit_reach_the_stages_that_have_them() -> None:

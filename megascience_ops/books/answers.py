@@ -53,7 +53,8 @@ def labelled_answer(blocks: Sequence[Block], start: int) -> tuple[str, int]:
             section = [f"{head} {block.body}".strip()]
             place += 1
             section, place = _section(blocks, place, section, discussion)
-            if not (discussion and parts and not section[-1].rstrip().endswith((".", "!", "?", ")", "”"))):
+            ends = bool(section) and section[-1].rstrip().endswith((".", "!", "?", ")", "”"))
+            if ends or not (discussion and parts):
                 parts += section  # a remark that a displayed formula cut off is no loss
             continue
         if block.level >= 2 and not _resumes(blocks, place):

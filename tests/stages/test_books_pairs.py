@@ -277,3 +277,20 @@ def test_pairs_of_a_real_book(name: str, answered: int, kept: int) -> None:
     rules = Counter(pair.rule for pair in with_answer)
     assert len(with_answer) >= answered, rules
     assert len(fit) >= kept, Counter(damaged(pair) for pair in with_answer)
+
+
+LINES = (
+    *("Chapter 3", "3.2 Forces", "Example 3.1", "EXAMPLE 3.2 Pushing a crate", "Solution", "Solution for (a)", "Answer:"),
+    *("Discussion", "Strategy", "Question 4", "Q7.", "A.", "12.", "3.4", "(a)", "(b) 5 N", "B. Energy", "Answer key"),
+    *("Exercises", "Answers to Exercises", "Check Your Learning", "^{1}", "1Here it is.", "True or false?", "[link]"),
+    *("What is the force on a crate of 12 kg that is pushed at 2 m/s^{2}?", "The force is 24 N.", "F = ma =", "therefore"),
+    *("", "", "Figure 3.1 A crate.", "References", "Index", "\ufffd", "1. D  2. A  3. C", "• Define force"),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(LINES), max_size=40), st.lists(st.sampled_from(LINES), max_size=8))
+def test_pairs_of_labels_in_any_order_are_found_or_not_but_never_a_crash(lines: list[str], key: list[str]) -> None:
+    for pair in pairs("\n".join(lines), "\n".join(key)):
+        assert pair.question.strip()
+        damaged(pair)

@@ -22,6 +22,7 @@ _POINTER = re.compile(
     r"(?:Figure|Fig\.|Table|Section|Chapter|Appendix|Example|Equation|Eq\.)[^()]*(?:\([a-z\d]\)[^()]*)?\)",
     re.I,
 )
+_NEXT_HEAD = re.compile(r"(?<=[.?!])\n\n[A-Z][^\W\d_]+(?: [^\W\d_]+){1,6}\s*\Z")
 _GARBAGE = re.compile(r"[\ufffd\ue000-\uf8ff\x00-\x08\x0b\x0e-\x1f]|[®¬Í](?=\s|$)|size \d+\{|rSub|rSup")
 _BROKEN = re.compile(
     r"[_^]\{[^{}]*[_^]\{[^{}]*[_^]\{"  # a script of a script of a script
@@ -45,8 +46,8 @@ _NO_ANSWER = re.compile(
 
 
 def tidy_question(text: str) -> str:
-    """Give a question without what the page put round it: stray marks, a series title, split numbers."""
-    return _TAG.sub("", _tidy(text))
+    """Give a question without what the page put round it: stray marks, a series title, the head of what follows."""
+    return _NEXT_HEAD.sub("", _TAG.sub("", _tidy(text)))
 
 
 def tidy_answer(text: str, question: str) -> str:

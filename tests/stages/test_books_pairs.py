@@ -280,10 +280,23 @@ def test_pairs_of_a_real_book(name: str, answered: int, kept: int) -> None:
 
 
 LINES = (
-    *("Chapter 3", "3.2 Forces", "Example 3.1", "EXAMPLE 3.2 Pushing a crate", "Solution", "Solution for (a)", "Answer:"),
+    *(
+        "Chapter 3",
+        "3.2 Forces",
+        "Example 3.1",
+        "EXAMPLE 3.2 Pushing a crate",
+        "Solution",
+        "Solution for (a)",
+        "Answer:",
+    ),
     *("Discussion", "Strategy", "Question 4", "Q7.", "A.", "12.", "3.4", "(a)", "(b) 5 N", "B. Energy", "Answer key"),
     *("Exercises", "Answers to Exercises", "Check Your Learning", "^{1}", "1Here it is.", "True or false?", "[link]"),
-    *("What is the force on a crate of 12 kg that is pushed at 2 m/s^{2}?", "The force is 24 N.", "F = ma =", "therefore"),
+    *(
+        "What is the force on a crate of 12 kg that is pushed at 2 m/s^{2}?",
+        "The force is 24 N.",
+        "F = ma =",
+        "therefore",
+    ),
     *("", "", "Figure 3.1 A crate.", "References", "Index", "\ufffd", "1. D  2. A  3. C", "• Define force"),
 )
 
@@ -294,3 +307,19 @@ def test_pairs_of_labels_in_any_order_are_found_or_not_but_never_a_crash(lines: 
     for pair in pairs("\n".join(lines), "\n".join(key)):
         assert pair.question.strip()
         damaged(pair)
+
+
+def test_question_does_not_take_in_the_head_of_the_next_chapter() -> None:
+    text = "Exercises\n\n1. Why is the pH of pure water changed a great deal by an acid?\n\nElectrons and rates"
+    (pair,) = pairs(text, "1. Because there is nothing in it that could take up the hydrogen ions.")
+    assert pair.question == "Why is the pH of pure water changed a great deal by an acid?"
+
+
+def test_short_answer_is_no_piece_of_a_formula() -> None:
+    answer = "The acceleration follows from the force and from the mass, so it is \\( 2.05 \\) m/s²."
+    assert short_answer("What is the acceleration of the crate?", answer) is None
+
+
+def test_graph_that_a_question_goes_by_is_a_reference() -> None:
+    assert external_reference("According to the graph, when is the car at rest?", "At 3 s.") == "picture"
+    assert external_reference("What is the graph of sin x like near zero?", "It is a line.") is None

@@ -108,6 +108,7 @@ def _last_value(text: str) -> str | None:
         not numeric
         or words > 3
         or value.count("×") > 1
+        or "\\" in value  # a piece of TeX
         or re.search(r"[;:?]|,\s[a-z]|\.\s[A-Z]|\b(?:and|or|if|because|which|than)\b", value)
     ):
         return None

@@ -76,7 +76,7 @@ REFERENCES: tuple[tuple[str, re.Pattern[str]], ...] = (
             rf"\bfollowing (?:\w+ )?(?:graph|plot|{_PICTURE})\b",
             r"\b(?:graph|plot|table|figure|curve|spectrum|structure)s? (?:shown|below|above|here|at right|at left)\b",
             rf"\bin the {_PICTURE}\b(?! (?:frame|theorem))",
-            r"\bsee (?:the )?(?:figure|diagram|graph|table|plot)\b",
+            r"\b(?:see|according to) (?:the )?(?:figure|diagram|graph|table|plot|chart)\b(?! of)",
             rf"\b(?:as|are|is) {_SHOWN} {_WHERE}\b",
             rf"\bas {_SHOWN}(?=[.,;]|\s*$)",
             r"\b(?:shown|pictured|given|listed) (?:below|above)\b",

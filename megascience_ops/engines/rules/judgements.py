@@ -72,7 +72,7 @@ def short_answer(question: str, answer: str) -> str | None:
     if verdict := re.match(r"(true|false)\b\.?(?!\s+(?:positive|negative))", text, re.I):
         multiple = _PARTS.search(text)
         return None if multiple else verdict.group(1).capitalize()
-    if len(text) <= 60 and "\n" not in text and re.search(r"\w", text):
+    if len(text) <= 60 and "\n" not in text and re.search(r"\w", text) and not _PARTS.search(text):
         return text.rstrip(". ") or None
     if _PARTS.search(question) or _PARTS.search(text) or _asks_several(question):
         return None

@@ -33,14 +33,16 @@ SAMPLES = 1_000_000  # at most, of one prompt: seeds of further attempts lie bey
 class Kept:
     """The completions of one shard of one stage, by request digest, over all attempts to compute it.
 
-    Held are the digests, what is not flushed yet, and the last few segments that were looked into.
+    Held are the digests, what is not flushed yet, and the last few segments that were looked into. `shards` is how
+    many are open at once: together they hold back no more than `flush_completions`.
     """
 
-    def __init__(self, store: Store, folder: str, part: int, config: AskingConfig) -> None:
+    def __init__(self, store: Store, folder: str, part: int, config: AskingConfig, shards: int = 1) -> None:
         self._store, self._folder, self._part, self._config = store, f"{folder}/completions", part, config
         self._segment_of: dict[str, str] = {}
         self._read: OrderedDict[str, dict[str, Completion]] = OrderedDict()
         self._new: dict[str, Completion] = {}
+        self._flush_at = max(1, config.flush_completions // shards)
         self._flushed = time.monotonic()
         self._segment = 0
         for name in store.names(self._folder):
@@ -59,7 +61,7 @@ class Kept:
         """Keep a completion; it is on storage after the next flush."""
         self._new[completion.id] = completion
         due = time.monotonic() - self._flushed >= self._config.flush_seconds
-        if due or len(self._new) >= self._config.flush_completions:
+        if due or len(self._new) >= self._flush_at:
             self.flush()
 
     def flush(self) -> None:

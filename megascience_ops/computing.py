@@ -28,8 +28,8 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-WINDOW = 4  # rows under way or waiting to be written, in multiples of those in flight
-OPEN_SHARDS = 2  # the next shard fills up while the last rows of one are being answered
+WINDOW = 2  # rows under way or waiting to be written, in multiples of those in flight
+OPEN_SHARDS = 4  # the next shards fill up while the last rows of one are being answered
 
 RunRow = Callable[[Row, Ask], Awaitable[Outcome]]
 
@@ -119,7 +119,7 @@ class Computation:
         batch, config = self._batch, self._config
         if batch.engine is None or not isinstance(config, AskingConfig):
             return None
-        return Asker(batch.engine, Kept(batch.store, batch.folder(), shard.part, config), config)
+        return Asker(batch.engine, Kept(batch.store, batch.folder(), shard.part, config, OPEN_SHARDS), config)
 
 
 async def decide_row(row: Row, run_row: RunRow, asker: Asker | None) -> Decided:

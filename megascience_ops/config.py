@@ -70,7 +70,7 @@ class EngineConfig(Frozen):
     served_as: Annotated[str | None, WHERE] = None
     key_env: Annotated[str, WHERE] = "OPENAI_API_KEY"
     script: Annotated[str | None, WHERE] = None
-    concurrency: Annotated[int, WHERE] = Field(default=256, ge=1)
+    concurrency: Annotated[int, WHERE] = Field(default=512, ge=1)
     timeout_seconds: Annotated[float, WHERE] = Field(default=600, gt=0)
     patience_seconds: Annotated[float, WHERE] = Field(default=900, ge=0)
     vllm: VllmConfig = VllmConfig()

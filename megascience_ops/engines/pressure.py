@@ -31,6 +31,7 @@ class Pressure:
         self._ceiling, self._limit = ceiling, float(min(ceiling, START))
         self._quick, self._enough_wait = True, False
         self._failures = self._refusals = 0
+        self._waited = 0.0  # at the last look
         self._troubled = 0.0
 
     @property
@@ -79,12 +80,18 @@ class Pressure:
                 self.opens = max(self.opens, now + backoff(self._failures - DEAD_AFTER))
 
     def queue(self, waiting: float, running: float) -> None:
-        """The server has told how many requests wait in it and how many it works on, ours and others'."""
+        """The server has told how many requests wait in it and how many it works on, ours and others'.
+
+        A queue holds the limit; only one that stands for two looks is taken off it, since a single look may catch a
+        burst that is gone in a moment.
+        """
         few = max(4.0, running / 8)
+        stands, self._waited = min(waiting, self._waited), waiting
         self._enough_wait = waiting >= few / 2
-        if waiting > few:
-            ours = min(1.0, self.under_way / (waiting + running))
-            self._limit = max(1.0, min(self._limit, self.under_way - ours * (waiting - few)))
+        if stands > few:
+            ours = min(1.0, self.under_way / (stands + running))
+            self._limit = max(1.0, min(self._limit, self.under_way - ours * (stands - few)))
+            self._waited = few  # what is left of it
         self._quick = not waiting
 
 

@@ -10,7 +10,7 @@ import logging
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -81,7 +81,9 @@ async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False
         return None
     parts = [shards.facts(shard) for shard in wanted]
     _check_unread(stage.name, config, parts)
-    effort = receipts.summed(shards.effort(facts) for facts in parts)
+    efforts = {facts.part: shards.effort(facts) for facts in parts}
+    effort = receipts.summed(efforts.values())
+    decoded = _decoded(efforts[shard.part] for shard in todo)
     receipt = Receipt(
         number=number,
         recipe=batch.recipe.name,
@@ -98,7 +100,7 @@ async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False
         parts=parts,
         effort=effort,
         computed_parts=len(todo),
-        tokens_per_second=round(_decoded(shards, parts, todo) / (time.monotonic() - began), 1),
+        tokens_per_second=round(decoded / (time.monotonic() - began), 1),
         money=_money(batch.settings.prices, effort),
         started=started.isoformat(timespec="seconds"),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -161,11 +163,9 @@ def _money(prices: Prices | None, effort: Effort) -> float | None:
     return round(sum(prices.of(one.prompt_tokens, one.cached_tokens, one.completion_tokens) for one in used), 6)
 
 
-def _decoded(shards: Shards, parts: Sequence[PartFacts], todo: Sequence[Shard]) -> int:
-    """The tokens that the shards computed just now had to be decoded for."""
-    computed = {shard.part for shard in todo}
-    efforts = receipts.summed(shards.effort(facts) for facts in parts if facts.part in computed)
-    return sum(usage.completion_tokens for usage in efforts.usage.values())
+def _decoded(efforts: Iterable[Effort]) -> int:
+    """The tokens that these shards had to be decoded for."""
+    return sum(usage.completion_tokens for effort in efforts for usage in effort.usage.values())
 
 
 def _check_unread(stage: str, config: StageConfig, parts: Sequence[PartFacts]) -> None:

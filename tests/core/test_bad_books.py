@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pikepdf
 import pytest
@@ -40,33 +40,17 @@ def pdf(path: Path, *, pages: int, **saved: object) -> None:
     document.save(path, **saved)
 
 
-def scan(path: Path) -> None:
-    """A page that is one grey picture."""
-    document = pikepdf.new()
-    page = document.add_blank_page(page_size=(300, 400))
-    picture = pikepdf.Stream(document, bytes(range(256)) * 40)
-    picture.stream_dict = pikepdf.Dictionary(
-        Type=pikepdf.Name.XObject,
-        Subtype=pikepdf.Name.Image,
-        Width=128,
-        Height=80,
-        ColorSpace=pikepdf.Name.DeviceGray,
-        BitsPerComponent=8,
-    )
-    page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(Im0=picture))
-    page.Contents = pikepdf.Stream(document, b"q 300 0 0 400 0 0 cm /Im0 Do Q")
-    document.save(path)
-
-
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shelf(tmp_path_factory: pytest.TempPathFactory, add_picture_page: Any) -> Path:
     zone = tmp_path_factory.mktemp("shelf") / "zone"
     (zone / "deep" / "er").mkdir(parents=True)
     (zone / "empty.pdf").write_bytes(b"")
     (zone / "corrupt.pdf").write_bytes(b"%PDF-1.7\n" + bytes(range(256)) * 8)
     pdf(zone / "encrypted.pdf", pages=2, encryption=pikepdf.Encryption(owner="owner", user="user"))
     pdf(zone / "no_pages.pdf", pages=0)
-    scan(zone / "scan.pdf")
+    document = pikepdf.new()
+    add_picture_page(document, bytes(range(256)) * 40, 128, 80)
+    document.save(zone / "scan.pdf")
     (zone / "latin.txt").write_bytes(LESSON.format(what=QUESTIONS["café"]).encode("latin-1"))
     page = "".join(f"<p>{text}</p>" for text in LESSON.format(what=QUESTIONS["sledge"]).split("\n\n"))
     (zone / "web.pdf").write_text(f"<!doctype html><html><title>Web</title><body>{page}</body></html>")

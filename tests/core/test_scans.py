@@ -21,22 +21,11 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> ClassifiedBook:
+def book(tmp_path: Path, add_picture_page: Any) -> ClassifiedBook:
     """A book of three pages, each a grey picture of its own."""
     document = pikepdf.new()
     for shade in (40, 120, 200):
-        page = document.add_blank_page(page_size=(300, 400))
-        picture = pikepdf.Stream(document, bytes([shade]) * 10_000)
-        picture.stream_dict = pikepdf.Dictionary(
-            Type=pikepdf.Name.XObject,
-            Subtype=pikepdf.Name.Image,
-            Width=100,
-            Height=100,
-            ColorSpace=pikepdf.Name.DeviceGray,
-            BitsPerComponent=8,
-        )
-        page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(Im0=picture))
-        page.Contents = pikepdf.Stream(document, b"q 300 0 0 400 0 0 cm /Im0 Do Q")
+        add_picture_page(document, bytes([shade]) * 10_000, 100, 100)
     document.save(tmp_path / "scan.pdf")
     sha256 = hashlib.sha256((tmp_path / "scan.pdf").read_bytes()).hexdigest()
     facts = {"authors": None, "licence": None, "language": None, "subject": "physics", "level": "undergraduate"}

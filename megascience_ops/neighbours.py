@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -127,7 +128,7 @@ def _faiss_candidates(queries: Vectors, base: Vectors, count: int) -> Indices | 
         import faiss
     except ImportError:
         return None
-    index = faiss.IndexFlatIP(base.shape[1])
+    index: Any = faiss.IndexFlatIP(base.shape[1])
     if getattr(faiss, "get_num_gpus", lambda: 0)():
         index = faiss.index_cpu_to_all_gpus(index)
     index.add(base)

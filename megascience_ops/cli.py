@@ -25,7 +25,7 @@ from megascience_ops.life import life
 from megascience_ops.planning import assuming, comparing, costing, estimating
 from megascience_ops.receipts import Receipt
 from megascience_ops.recipe import recipe
-from megascience_ops.run import run, summary
+from megascience_ops.run import run, settle, summary
 from megascience_ops.runner import Lane
 from megascience_ops.storage import Store
 
@@ -53,8 +53,13 @@ def main(arguments: list[str] | None = None) -> int:
 def stage(options: argparse.Namespace) -> None:
     """Bring one stage up to date, and print its receipt's summary."""
     settings = flags.settings(options)
-    receipt = _wait(run(settings, options.stage, Lane(options.lane, options.lanes), recompute=options.recompute))
-    said = summary(settings, receipt) if receipt else {"stage": options.stage, "waiting_for": "other lanes"}
+    bring = settle if options.no_compute else run
+    done = _wait(bring(settings, options.stage, Lane(options.lane, options.lanes), recompute=options.recompute))
+    if isinstance(done, Receipt):
+        said = summary(settings, done)
+    else:
+        left = {"to_compute": done} if done else {"waiting_for": "other lanes"}
+        said = {"stage": options.stage, **left}
     sys.stdout.write(json.dumps(said) + "\n")
 
 
@@ -181,6 +186,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("stage", help="see `megascience stages`")
     one.add_argument("--lane", type=int, default=0, help="which of --lanes workers this is, from 0")
     one.add_argument("--lanes", type=int, default=1)
+    one.add_argument(
+        "--no-compute",
+        action="store_true",
+        help="compute nothing: say how many shards there are to compute, or that the stage stands",
+    )
     for runs in (one, command("run", run_recipe)):
         flags.add_flags(runs)
         runs.add_argument("--limit", type=int, help="take the first so many books only")

@@ -11,7 +11,7 @@ from megascience_ops.config import AskingConfig, EmbeddingConfig, Settings
 from megascience_ops.engines.engine import Engine, open_engine
 from megascience_ops.receipts import Receipt
 from megascience_ops.recipe import recipe
-from megascience_ops.runner import WHOLE, Lane, run_stage
+from megascience_ops.runner import WHOLE, Lane, completed, planned, run_stage
 from megascience_ops.stage import DatasetStage
 from megascience_ops.storage import Store
 
@@ -27,6 +27,19 @@ async def run(
         await _look_ahead(settings, engine)
     async with opened(settings, stage, engine) as batch:
         return await run_stage(batch, lane, recompute=recompute)
+
+
+async def settle(
+    settings: Settings, stage: str, lane: Lane = WHOLE, *, recompute: bool = False
+) -> Receipt | int | None:
+    """Bring a stage up to date as far as nothing has to be computed and nobody asked.
+
+    Returns the receipt, written where only it was missing; None where only other lanes have shards to compute; or how
+    many shards this lane has to compute.
+    """
+    async with opened(settings, stage) as batch:
+        plan = planned(batch, lane, recompute=recompute)
+        return len(plan.todo) or completed(batch, plan)
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import megascience_ops
 from megascience_ops import receipts
@@ -47,13 +47,35 @@ class Lane:
 WHOLE = Lane()
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a lane of a stage has to do: `stands` is the receipt where that is nothing, `todo` the shards to compute."""
+
+    reads: dict[str, str]
+    wanted: list[Shard]
+    fingerprint: str
+    number: int = 1
+    salt: str = ""
+    stands: Receipt | None = None
+    todo: tuple[Shard, ...] = ()
+
+
 async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False) -> Receipt | None:
     """Bring a stage of a batch up to date and return its receipt; `computed_parts` is 0 where nothing had to be done.
 
     Returns None where other lanes still have shards to compute. Shards that are there under the wanted fingerprint
     are used as they are, unless `recompute`. Raises ContractError or TransientError; what was computed is kept.
     """
-    started = datetime.now(UTC)
+    began = time.monotonic()
+    plan = planned(batch, lane, recompute=recompute)
+    if plan.todo:
+        config = batch.settings.of(batch.stage.name, batch.stage.config)
+        await Computation(batch, config, Shards(batch)).compute(plan.todo)
+    return completed(batch, plan, time.monotonic() - began)
+
+
+def planned(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False) -> Plan:
+    """What is left to do for a lane of a stage. Computes nothing, and asks nobody."""
     stage, config = batch.stage, batch.settings.of(batch.stage.name, batch.stage.config)
     reads = _reads(batch, config)
     made_by = _made_by(batch, config, reads)
@@ -65,17 +87,26 @@ async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False
     shards, there = Shards(batch), batch.receipt(stage.name)
     stands = there is not None and there.fingerprint == whole
     if there and stands and not shards.damaged(there.parts) and not recompute:
-        log.info("%s: nothing to compute, receipt %d stands", stage.name, there.number)
-        return there.model_copy(update={"computed_parts": 0})
+        return Plan(reads, wanted, whole, stands=there)
 
     number = there.number + 1 if there else 1
     salt = str(number) if recompute else there.salt if there and stands else ""
     if salt:
         wanted = _wanted(batch, config, {**made_by, "recompute": salt})
-    todo = [shard for shard in wanted if shard.part % lane.of == lane.number and not shards.has(shard)]
-    began = time.monotonic()
-    if todo:
-        await Computation(batch, config, shards).compute(todo)
+    todo = tuple(shard for shard in wanted if shard.part % lane.of == lane.number and not shards.has(shard))
+    return Plan(reads, wanted, whole, number, salt, todo=todo)
+
+
+def completed(batch: Batch, plan: Plan, seconds: float = 0.0) -> Receipt | None:
+    """The receipt of a stage whose shards are all there, written unless it stands; None where some are missing.
+
+    `seconds` is what computing the shards of `plan.todo` took.
+    """
+    stage, shards = batch.stage, Shards(batch)
+    if plan.stands:
+        log.info("%s: nothing to compute, receipt %d stands", stage.name, plan.stands.number)
+        return plan.stands.model_copy(update={"computed_parts": 0})
+    wanted, todo, config = plan.wanted, plan.todo, batch.settings.of(stage.name, stage.config)
     if missing := [shard for shard in wanted if not shards.has(shard)]:
         log.info("%s: %d of %d shards are left to other lanes", stage.name, len(missing), len(wanted))
         return None
@@ -84,15 +115,16 @@ async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False
     efforts = {facts.part: shards.effort(facts) for facts in parts}
     effort = receipts.summed(efforts.values())
     decoded = _decoded(efforts[shard.part] for shard in todo)
+    finished = datetime.now(UTC)
     receipt = Receipt(
-        number=number,
+        number=plan.number,
         recipe=batch.recipe.name,
         batch=batch.name,
         stage=stage.name,
         version=stage.version,
-        fingerprint=whole,
-        salt=salt,
-        reads=reads,
+        fingerprint=plan.fingerprint,
+        salt=plan.salt,
+        reads=plan.reads,
         config=identity(config),
         engine=dict(batch.engine.identity) if batch.engine else {},
         server=batch.engine.facts() if batch.engine and todo else {},
@@ -100,10 +132,10 @@ async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False
         parts=parts,
         effort=effort,
         computed_parts=len(todo),
-        tokens_per_second=round(decoded / (time.monotonic() - began), 1),
+        tokens_per_second=round(decoded / seconds, 1) if seconds else 0.0,
         money=_money(batch.settings.prices, effort),
-        started=started.isoformat(timespec="seconds"),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        started=(finished - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
+        finished=finished.isoformat(timespec="seconds"),
         software={"megascience_ops": megascience_ops.__version__, "python": sys.version.split()[0]},
     )
     return receipts.write(batch.store, batch.folder(), receipt)

@@ -12,6 +12,7 @@ import pytest
 from megascience_ops.engines.scripted import ScriptedEngine
 from megascience_ops.errors import ContractError
 from megascience_ops.receipts import Receipt
+from megascience_ops.run import settle
 from megascience_ops.runner import Lane
 
 if TYPE_CHECKING:
@@ -106,3 +107,32 @@ def test_runners_at_once_with_different_opinions_keep_to_what_was_written_first(
 def test_lane_outside_its_count_is_refused() -> None:
     with pytest.raises(ContractError, match="lanes count from 0 to 1"):
         Lane(2, 2)
+
+
+def test_settle_counts_what_is_left_and_computes_none_of_it(new_river, tmp_path: Path) -> None:
+    river = new_river(tmp_path / "root")
+    river.flow("discover_books")
+    parts = [part.part for part in river.receipt("discover_books").parts]
+
+    async def left(lane: Lane) -> Receipt | int | None:
+        return await settle(river.settings, "screen_books", lane)
+
+    before = [asyncio.run(left(lane)) for lane in LANES]
+    asyncio.run(river.stage("screen_books", LANES[parts[0] % 4]))
+    after = asyncio.run(left(LANES[parts[0] % 4]))
+
+    assert before == [sum(part % 4 == lane.number for part in parts) or None for lane in LANES]
+    assert after is None  # its own shards are there, those of other lanes are not
+    assert river.store.names(f"{river.folder('screen_books')}/receipts") == []
+
+
+def test_settle_writes_the_receipt_that_a_killed_worker_left_out(finished_river: River) -> None:
+    receipts_folder = f"{finished_river.folder('finalize')}/receipts"
+    whole = finished_river.receipt("finalize")
+    finished_river.store.delete(f"{receipts_folder}/000001.json")
+
+    settled = asyncio.run(settle(finished_river.settings, "finalize"))
+
+    assert isinstance(settled, Receipt)
+    assert settled == finished_river.receipt("finalize")
+    assert settled.parts == whole.parts

@@ -1,0 +1,1 @@
+"""What a book holds, told by its Markdown source, and that book as a printed one."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from megascience_ops import receipts
@@ -13,7 +15,7 @@ from megascience_ops.errors import ContractError
 from megascience_ops.receipts import PartFacts, Receipt
 from megascience_ops.rows import Row
 from megascience_ops.stage import DatasetStage, Stage
-from megascience_ops.storage import Store
+from megascience_ops.storage import Store, file_sha256
 
 if TYPE_CHECKING:
     from megascience_ops.engines.engine import Engine
@@ -63,7 +65,7 @@ class Batch:
         """The rows of one shard of what this stage reads."""
         from megascience_ops import tables
 
-        with self.store.local(part.path) as file:
+        with self._whole(part) as file:
             yield from tables.decode(self.stage.reads, file)
 
     def columns(self, names: Sequence[str], receipt: Receipt | None = None) -> Iterator[dict[str, Any]]:
@@ -71,8 +73,19 @@ class Batch:
         from megascience_ops import tables
 
         for part in (receipt or self.upstream()).parts:
-            with self.store.local(part.path) as file:
+            with self._whole(part) as file:
                 yield from tables.columns(file, names)
+
+    @contextmanager
+    def _whole(self, part: PartFacts) -> Iterator[Path]:
+        """A shard's file, with what the receipt says is in it. Raises ContractError where it is not."""
+        with self.store.local(part.path) as file:
+            if file_sha256(file) != part.sha256:
+                raise ContractError(
+                    f"{self.store.address(part.path)} is damaged: its sha256 is not its receipt's; "
+                    "`megascience check` says how to make it again"
+                )
+            yield file
 
     def earlier(self) -> list[str]:
         """The batches of this recipe that were begun before this one, first to last."""

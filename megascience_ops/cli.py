@@ -1,4 +1,4 @@
-"""The command line: `megascience stage|run|try|reparse|estimate|stages|funnel|show|sample`.
+"""The command line: `megascience stage|run|try|reparse|estimate|stages|funnel|show|sample|check`.
 
 What a program reads is on stdout; what people read while they wait is on stderr. Exit code 65: a person has to act,
 and the last line says how. 75: try again.
@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.logging import RichHandler
 
-from megascience_ops import flags, funnel, reparsing, tables, terminal, trying
+from megascience_ops import flags, funnel, housekeeping, reparsing, tables, terminal, trying
 from megascience_ops.errors import EXIT_CONTRACT, EXIT_TRANSIENT, ContractError, TransientError
 from megascience_ops.life import life
 from megascience_ops.planning import assuming, comparing, costing, estimating
@@ -227,6 +227,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--stage", help="default: the last that finished")
     one.add_argument("--rows", type=int, default=3)
     one.add_argument("--json", action="store_true")
+    housekeeping.add_commands(command)
     return parser
 
 

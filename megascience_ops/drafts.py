@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +19,9 @@ from megascience_ops.receipts import PartFacts, balanced
 from megascience_ops.rows import AsideRow, Row
 from megascience_ops.stage import Aside
 from megascience_ops.tables import RowWriter
+
+PREFIX = "megascience-shard-"
+NEW = 60.0  # seconds; a folder so young may not be locked yet
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,9 @@ class Draft:
 
     def __init__(self, stage: str, writes: type[Row]) -> None:
         self._stage = stage
-        self._folder = tempfile.TemporaryDirectory(prefix="shard-")
+        self._folder = tempfile.TemporaryDirectory(prefix=PREFIX)
+        self._lock = (Path(self._folder.name) / "lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._rows = RowWriter(writes, self._file("rows"), stage)
         self._asides = RowWriter(AsideRow, self._file("asides"), stage)
         self._rows_in = self._rows_kept = self._unread = 0
@@ -71,6 +79,7 @@ class Draft:
         if error:
             self._rows.abandon()
             self._asides.abandon()
+        self._lock.close()
         self._folder.cleanup()
 
     def add(self, decided: Decided) -> None:
@@ -134,3 +143,22 @@ def aside_rows(decided: Decided) -> Iterable[AsideRow]:
             part=aside.part,
             said=aside.said,
         )
+
+
+def remove_leftovers() -> int:
+    """Remove the folders of drafts whose process was killed, on this machine; how many there were.
+
+    A living process holds a lock in each of its folders, which the system lets go of when it dies.
+    """
+    removed = 0
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        try:
+            if time.time() - folder.stat().st_mtime < NEW:
+                continue
+            with (folder / "lock").open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
+                removed += 1
+        except OSError:  # it is in use, somebody else's, or was removed just now
+            continue
+    return removed

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import logging
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from megascience_ops.errors import ContractError, Declined
 from megascience_ops.rows import SourceFile
-from megascience_ops.storage import Store
+from megascience_ops.storage import Store, file_sha256
 
 log = logging.getLogger(__name__)
 
@@ -55,13 +55,24 @@ def local_copy(store: Store, path: str, sha256: str) -> Iterator[Path]:
 
     Raises Declined where the file is no longer the one that was discovered.
     """
-    content = store.find(path)
-    if content is None or hashlib.sha256(content).hexdigest() != sha256:
-        raise Declined("changed", f"{path} is not the file that was discovered; run discover_books again")
-    with tempfile.NamedTemporaryFile(prefix="book-") as file:
-        file.write(content)
-        file.flush()
-        yield Path(file.name)
+    with tempfile.NamedTemporaryFile(prefix="book-") as copy:
+        try:
+            with store.local(path) as file:
+                shutil.copyfile(file, copy.name)
+        except FileNotFoundError:
+            raise Declined("changed", f"{path} is gone; run discover_books again") from None
+        if file_sha256(Path(copy.name)) != sha256:
+            raise Declined("changed", f"{path} is not the file that was discovered; run discover_books again")
+        yield Path(copy.name)
+
+
+def digest(store: Store, path: str) -> str | None:
+    """The sha256 of a file of the landing zone, read piece by piece; None where it cannot be opened by its name."""
+    try:
+        with store.local(path) as file:
+            return file_sha256(file)
+    except FileNotFoundError:
+        return None
 
 
 def _manifest(store: Store) -> dict[str, dict[str, str]]:

@@ -19,7 +19,7 @@ from megascience_ops import receipts
 from megascience_ops.batch import Batch
 from megascience_ops.computing import Computation
 from megascience_ops.config import AskingConfig, Prices, StageConfig, identity
-from megascience_ops.drafts import Shard
+from megascience_ops.drafts import Shard, remove_leftovers
 from megascience_ops.errors import ContractError
 from megascience_ops.receipts import Effort, PartFacts, Receipt, fingerprint
 from megascience_ops.rows import Row
@@ -70,6 +70,7 @@ async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False
     plan = planned(batch, lane, recompute=recompute)
     if plan.todo:
         config = batch.settings.of(batch.stage.name, batch.stage.config)
+        remove_leftovers()
         await Computation(batch, config, Shards(batch)).compute(plan.todo)
     return completed(batch, plan, time.monotonic() - began)
 

@@ -6,10 +6,8 @@ workers on one shard the first wins, and the second takes what is there.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterable
-from pathlib import Path
 
 from megascience_ops import tables
 from megascience_ops.batch import Batch
@@ -17,6 +15,7 @@ from megascience_ops.drafts import Draft, Shard
 from megascience_ops.errors import ContractError
 from megascience_ops.receipts import Effort, PartFacts
 from megascience_ops.stage import DatasetStage
+from megascience_ops.storage import file_sha256
 
 log = logging.getLogger(__name__)
 
@@ -92,9 +91,3 @@ class Shards:
 
     def _effort_path(self, facts: PartFacts) -> str:
         return f"{self._batch.folder()}/effort/part-{facts.part:05}.{facts.fingerprint[:8]}.json"
-
-
-def file_sha256(file: Path) -> str:
-    """Hex digest of a file, read piece by piece."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -6,11 +6,13 @@ there (`If-None-Match: *` on S3): every server worth using has it, and all that 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from obstore.exceptions import (
 )
 from obstore.store import LocalStore, MemoryStore
 
+from megascience_ops import odd_names
 from megascience_ops.errors import ContractError, TransientError
 
 _memories: dict[str, MemoryStore] = {}
@@ -33,11 +36,15 @@ _memories: dict[str, MemoryStore] = {}
 
 @dataclass(frozen=True)
 class Entry:
-    """An object as listed: path below the root, size in bytes, and a version that changes when its content does."""
+    """An object as listed: path below the root, size in bytes, a version that changes when its content does, and when
+    it was written, in seconds since 1970. One with a name that no object can have is listed under another, which
+    opens nothing.
+    """
 
     path: str
     bytes: int
     version: str
+    modified: float
 
 
 class Store:
@@ -99,10 +106,9 @@ class Store:
     def entries(self, prefix: str = "") -> Iterator[Entry]:
         """Every object below a folder, in the order of their paths."""
         with self._clear(prefix):
-            found = [meta for batch in obstore.list(self._store, prefix or None) for meta in batch]
-        for meta in sorted(found, key=lambda meta: meta["path"]):
-            version = meta["e_tag"] or str(meta["last_modified"].timestamp())
-            yield Entry(meta["path"], meta["size"], version)
+            for meta in sorted(self._listed(prefix), key=lambda meta: meta["path"]):
+                modified = meta["last_modified"].timestamp()
+                yield Entry(meta["path"], meta["size"], meta["e_tag"] or str(modified), modified)
 
     def names(self, prefix: str) -> list[str]:
         """The names of the objects directly in a folder, sorted."""
@@ -121,6 +127,23 @@ class Store:
         """The path as a person would open it."""
         return f"{self.uri.rstrip('/')}/{path}"
 
+    def _listed(self, prefix: str) -> list[Any]:
+        """What is below a folder. One name that no object can have would end the listing: then each is looked at."""
+        try:
+            return [meta for batch in obstore.list(self._store, prefix or None) for meta in batch]
+        except InvalidPathError:
+            found = odd_names.files(Path(str(self._store.prefix))) if isinstance(self._store, LocalStore) else None
+            return [
+                self._looked_at(file) for file in found or odd_names.objects(self.uri) if file.name.startswith(prefix)
+            ]
+
+    def _looked_at(self, file: odd_names.Found) -> Any:
+        try:
+            return obstore.head(self._store, file.name)
+        except (NotFoundError, FileNotFoundError, ValueError):  # ValueError: it is no path
+            shown, written = odd_names.shown(file.name), datetime.fromtimestamp(file.modified, UTC)
+            return {"path": shown, "size": file.bytes, "e_tag": None, "last_modified": written}
+
     @contextmanager
     def _clear(self, path: str) -> Iterator[None]:
         """Errors in our own terms, each naming the object."""
@@ -132,7 +155,7 @@ class Store:
             raise FileNotFoundError(self.address(path)) from error
         except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
             raise ContractError(f"{self.address(path)}: access denied; check the credentials or the rights") from error
-        except InvalidPathError as error:
+        except (InvalidPathError, ValueError) as error:
             said = " ".join(str(error).partition("Debug source")[0].split())
             raise ContractError(f"{self.address(path)}: {said}; rename that file") from error
         except (GenericError, BaseError, OSError) as error:
@@ -173,3 +196,9 @@ def _open_s3(uri: str) -> Any:
     except (ImportError, ValueError):  # ValueError: the chain is empty; the environment may still name a region
         options.setdefault("region", os.environ.get("AWS_REGION", "us-east-1"))
     return from_url(uri, **options)
+
+
+def file_sha256(file: Path) -> str:
+    """Hex digest of a file, read piece by piece."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

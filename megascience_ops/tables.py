@@ -121,6 +121,14 @@ def columns(source: Source, names: Sequence[str]) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
 
 
+def count(source: Source) -> int | None:
+    """How many rows a Parquet file holds; None where it is none, or cut short."""
+    try:
+        return int(pq.read_metadata(_readable(source)).num_rows)
+    except (pa.ArrowException, OSError):
+        return None
+
+
 def stated(source: Source) -> dict[str, Any]:
     """What the file's writer was given to state, and the digest of the rows; {} where it is no such file."""
     try:

@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from megascience_ops.checking import Finding, Report
 from megascience_ops.completions import Image, Slot
 from megascience_ops.life import Moment
 from megascience_ops.planning.comparing import Compared
@@ -23,6 +24,7 @@ from megascience_ops.reparsing import Reading
 from megascience_ops.rows import AsideRow, Row
 from megascience_ops.stage import Aside
 from megascience_ops.trying import changes
+from megascience_ops.visible import visible
 
 WIDTH = 100  # where nobody says how wide the terminal is
 SHOWN_REASONS = 4
@@ -151,6 +153,19 @@ def show_ways(ways: Sequence[Compared]) -> None:
     )
 
 
+def show_check(report: Report, removed: Sequence[Finding]) -> None:
+    """What a check looked at, and each finding in a line; of orphans their number."""
+    counts = f"{report.receipts:,} receipts, {report.files:,} files, {report.rows:,} rows, {report.bytes:,} bytes"
+    sys.stdout.write(f"{counts}: {'all is there' if report.sound else 'not all is well'}\n")
+    for finding in report.findings:
+        if finding.kind != "orphan":
+            where = finding.path or f"batch {finding.batch}, {finding.stage}"
+            sys.stdout.write(f"{finding.kind}: {visible(where)}: {finding.detail}\n")
+    if orphans := [finding for finding in report.findings if finding.kind == "orphan"]:
+        size = sum(finding.entry.bytes for finding in orphans if finding.entry)
+        sys.stdout.write(f"{len(orphans):,} files ({size:,} bytes) are in no receipt; {len(removed):,} were removed\n")
+
+
 def _short(count: float) -> str:
     """`12,345`, `1.23 M`: four digits say enough of what is estimated."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e5, "k")):
@@ -189,9 +204,9 @@ def _panel(title: str, values: dict[str, Any]) -> Panel:
         said = str(value)
         said = said if len(said) <= SHOWN_CHARACTERS else f"{said[:SHOWN_CHARACTERS]} ... ({len(said):,} characters)"
         text.append(f"{name}: " if name else "", "bold")
-        text.append(f"{said}\n")
+        text.append(f"{visible(said)}\n")
     text.right_crop(1)
-    return Panel(text, title=title, title_align="left")
+    return Panel(text, title=Text(visible(title)), title_align="left")
 
 
 def _reasons(receipt: Receipt) -> str:

@@ -6,7 +6,6 @@ only one gets the book. A file with the content of another, or one taken in by a
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -17,10 +16,12 @@ from pydantic import Field
 from megascience_ops.batch import Batch
 from megascience_ops.books.child import ReadBook, read_in_child
 from megascience_ops.config import WHERE, StageConfig
-from megascience_ops.landing import landing_zone, local_copy, source_files
+from megascience_ops.landing import digest, landing_zone, local_copy, source_files
 from megascience_ops.rows import Book, SourceFile
 from megascience_ops.stage import Aside, DatasetStage, Decide, Outcome
 from megascience_ops.storage import Store
+
+UNOPENED = Aside("unopened", "it is gone, or its name has control characters or is not UTF-8; rename it")
 
 
 class Config(StageConfig):
@@ -46,13 +47,15 @@ async def look(batch: Batch, config: Config) -> Decide:
     """Digest every file, then take in each content once."""
     zone = landing_zone(config.textbooks)
     files = sorted(source(batch, config), key=_most_is_known_of)
-    digests = {file.id: hashlib.sha256(zone.get(file.id)).hexdigest() for file in files}
+    digests = {file.id: digest(zone, file.id) for file in files}
     stays: dict[str, str] = {}  # of each content, the path that is taken in
     for path, sha256 in digests.items():
-        stays.setdefault(sha256, path)
+        if sha256:
+            stays.setdefault(sha256, path)
 
     async def decide(file: SourceFile) -> Outcome:
-        sha256 = digests[file.id]
+        if (sha256 := digests[file.id]) is None:
+            return UNOPENED
         if stays[sha256] != file.id:
             return Aside("duplicate_file", f"the same content as {stays[sha256]}")
         return await _taken_in(zone, file, sha256, _claim(batch, sha256[:16]), batch, config)
@@ -65,7 +68,8 @@ async def preview(batch: Batch, config: Config, some: Sequence[SourceFile]) -> D
     zone = landing_zone(config.textbooks)
 
     async def decide(file: SourceFile) -> Outcome:
-        sha256 = hashlib.sha256(zone.get(file.id)).hexdigest()
+        if (sha256 := digest(zone, file.id)) is None:
+            return UNOPENED
         claim = batch.store.find(_claim_path(batch, sha256[:16]))
         owner = json.loads(claim)["batch"] if claim else batch.name
         return await _taken_in(zone, file, sha256, owner, batch, config)

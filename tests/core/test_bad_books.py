@@ -100,12 +100,14 @@ def test_books_in_other_clothes_are_read(river: River) -> None:
     assert "A café table" in published["latin.txt"]
 
 
-def test_name_that_no_storage_can_hold_is_named_with_the_fix(tmp_path: Path, capsys) -> None:
+def test_name_that_no_storage_can_hold_is_aside_and_the_other_books_go_on(new_river, tmp_path: Path) -> None:
     zone = tmp_path / "zone"
     zone.mkdir()
     (zone / "two\nlines.md").write_text("# A book")
-    assert main(["run", "--root", str(tmp_path / "root"), "--textbooks", str(zone)]) == 65
-    said = capsys.readouterr().err
-    assert said.startswith("error: ")
-    assert said.count("\n") == 1
-    assert "rename that file" in said
+    (zone / "good.txt").write_text(LESSON.format(what=QUESTIONS["wagon"]))
+    assert main(["stage", "discover_books", "--root", str(tmp_path / "root"), "--textbooks", str(zone)]) == 0
+    river = new_river(tmp_path, benchmarks=False, batch="default").with_(root=str(tmp_path / "root"))
+    assert [book.path for book in river.rows("discover_books")] == ["good.txt"]
+    (aside,) = river.asides("discover_books")
+    assert aside.reason == "unopened"
+    assert "rename it" in aside.detail

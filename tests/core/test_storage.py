@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -163,3 +164,21 @@ def test_storage_trouble_names_the_object(tmp_path: Path) -> None:
     with pytest.raises((TransientError, ContractError), match=f"{tmp_path}/a/b") as said:
         store.put("a/b", b"below a file")
     assert "\n" not in str(said.value)
+
+
+ODD = [b"control\x01.md", b"two\nlines.md", b"\xff\xfe.md"]
+
+
+def test_storage_name_no_object_can_have_is_listed_beside_the_others_and_opens_nothing(tmp_path: Path) -> None:
+    (tmp_path / "books").mkdir()
+    (tmp_path / "books" / "plain.md").write_bytes(b"plain")
+    (before,) = Store(str(tmp_path)).entries()
+    for name in ODD:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/books/" + name)).write_bytes(b"odd")
+    store = Store(str(tmp_path))
+    entries = list(store.entries("books"))
+    assert before in entries  # its version is what it was, so it is not read again
+    odd = [entry.path for entry in entries if entry != before]
+    assert len(set(odd)) == len(ODD)
+    assert all(path.startswith("books/") and path.isprintable() for path in odd)
+    assert [store.find(path) for path in odd] == [None] * len(ODD)

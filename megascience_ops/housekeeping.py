@@ -1,0 +1,47 @@
+"""The commands that look after a root: `megascience check`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+
+from megascience_ops import checking, terminal
+from megascience_ops.errors import ContractError
+from megascience_ops.recipe import recipe
+from megascience_ops.storage import Store
+
+
+def check(options: argparse.Namespace) -> None:
+    """Look at every file that receipts list; say what is lost, damaged or left over."""
+    store, flow = Store(options.root, must_exist=True), recipe(options.recipe)
+    report = checking.check(store, flow, [options.batch] if options.batch else None, quick=options.quick)
+    if not report.receipts and not report.findings:
+        raise ContractError(f"{options.root}: no stage of {flow.name} has finished there{_of(options.batch)}")
+    removed = checking.repair(store, report, older_than_hours=options.older_than) if options.repair else []
+    if options.json:
+        told = [{"kind": one.kind, "path": one.path, "detail": one.detail} for one in report.findings]
+        counts = {name: getattr(report, name) for name in ("receipts", "files", "bytes", "rows", "sound")}
+        sys.stdout.write(json.dumps({**counts, "removed": len(removed), "findings": told}, indent=1) + "\n")
+    else:
+        terminal.show_check(report, removed)
+    if harm := sum(finding.harm for finding in report.findings):
+        raise ContractError(f"{options.root}: {harm} findings need somebody; each says what to do")
+
+
+def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Put these commands into the command line."""
+    one = command("check", check, where=False)
+    one.add_argument("--root", required=True, help="folder or s3:// prefix where everything is kept")
+    one.add_argument("--batch", help="this batch only (default: all)")
+    one.add_argument(
+        "--quick", action="store_true", help="believe files that have the right size, without reading them"
+    )
+    one.add_argument("--repair", action="store_true", help="remove files that no receipt lists and no run is writing")
+    one.add_argument("--older-than", type=float, default=24, metavar="HOURS", help="of such files (default 24)")
+    one.add_argument("--json", action="store_true")
+
+
+def _of(batch: str | None) -> str:
+    return f" for batch {batch}" if batch else ""

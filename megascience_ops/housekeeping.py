@@ -1,13 +1,14 @@
-"""The commands that look after a root: `megascience check`."""
+"""The commands that look after a root: `megascience check` and `megascience takedown`."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import sys
 from collections.abc import Callable
 
-from megascience_ops import checking, terminal
+from megascience_ops import checking, takedown, terminal
 from megascience_ops.errors import ContractError
 from megascience_ops.recipe import recipe
 from megascience_ops.storage import Store
@@ -30,6 +31,20 @@ def check(options: argparse.Namespace) -> None:
         raise ContractError(f"{options.root}: {harm} findings need somebody; each says what to do")
 
 
+def take_down(options: argparse.Namespace) -> None:
+    """Remove a book and all that was made of it, from every batch, index and dataset; shows first what it would do."""
+    store, flow = Store(options.root, must_exist=True), recipe(options.recipe)
+    book = takedown.find_book(store, flow, options.book)
+    held = takedown.find(store, flow, book)
+    if options.yes:
+        asyncio.run(takedown.take_down(store, flow, book, options.why))
+    if options.json:
+        files = {one.path: one.rows for one in held}
+        sys.stdout.write(json.dumps({"book": book, "removed": options.yes, "files": files}, indent=1) + "\n")
+    else:
+        terminal.show_takedown(book, held, done=options.yes)
+
+
 def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Put these commands into the command line."""
     one = command("check", check, where=False)
@@ -40,6 +55,12 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     one.add_argument("--repair", action="store_true", help="remove files that no receipt lists and no run is writing")
     one.add_argument("--older-than", type=float, default=24, metavar="HOURS", help="of such files (default 24)")
+    one.add_argument("--json", action="store_true")
+    one = command("takedown", take_down, where=False)
+    one.add_argument("book", help="its path in the landing zone, its id or its sha256")
+    one.add_argument("--root", required=True, help="folder or s3:// prefix where everything is kept")
+    one.add_argument("--why", default="", help="kept with the mark that keeps the book out")
+    one.add_argument("--yes", action="store_true", help="do it; without this nothing is written")
     one.add_argument("--json", action="store_true")
 
 

@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -137,6 +137,37 @@ def stated(source: Source) -> dict[str, Any]:
     except (pa.ArrowException, KeyError, ValueError):
         return {}
     return said
+
+
+def count_about(source: Source, about: Callable[[str], bool]) -> int:
+    """How many rows of a Parquet file are, or were asked for, a row of which `about` is true; 0 where it has no ids."""
+    return sum(sum(mask) for _, mask in _masked(source, about))
+
+
+def without(source: Source, about: Callable[[str], bool]) -> bytes | None:
+    """The Parquet file but for the rows that `count_about` counts, with what it states; None where none is left."""
+    kept = [
+        batch.filter(pa.array([not one for one in mask], pa.bool_()))
+        for batch, mask in _masked(source, about, all=True)
+    ]
+    if not any(batch.num_rows for batch in kept):
+        return None
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_batches(kept, pq.read_schema(_readable(source))), sink, compression="zstd")
+    return sink.getvalue()
+
+
+def _masked(
+    source: Source, about: Callable[[str], bool], *, all: bool = False
+) -> Iterator[tuple[pa.RecordBatch, list[bool]]]:
+    with pq.ParquetFile(_readable(source), pre_buffer=False) as file:
+        named = [name for name in ("id", "row") if name in file.schema_arrow.names]
+        named = [name for name in named if file.schema_arrow.field(name).type == pa.string()]
+        if not named and not all:
+            return
+        for batch in file.iter_batches(batch_size=READ_AT_ONCE, columns=None if all else named):
+            pairs = zip(*(batch.column(name).to_pylist() for name in named), strict=True)
+            yield batch, [any(about(one) for one in ids if one) for ids in pairs]
 
 
 def _readable(source: Source) -> Path | io.BytesIO:

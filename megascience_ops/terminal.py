@@ -23,6 +23,7 @@ from megascience_ops.rehearsing import Rehearsed
 from megascience_ops.reparsing import Reading
 from megascience_ops.rows import AsideRow, Row
 from megascience_ops.stage import Aside
+from megascience_ops.takedown import Held
 from megascience_ops.trying import changes
 from megascience_ops.visible import visible
 
@@ -164,6 +165,19 @@ def show_check(report: Report, removed: Sequence[Finding]) -> None:
     if orphans := [finding for finding in report.findings if finding.kind == "orphan"]:
         size = sum(finding.entry.bytes for finding in orphans if finding.entry)
         sys.stdout.write(f"{len(orphans):,} files ({size:,} bytes) are in no receipt; {len(removed):,} were removed\n")
+
+
+def show_takedown(book: str, held: Sequence[Held], *, done: bool) -> None:
+    """In how many files of each folder the rows of a book were, or are."""
+    folders: dict[str, list[Held]] = {}
+    for one in held:
+        folders.setdefault(one.path.rpartition("/")[0], []).append(one)
+    for folder, files in folders.items():
+        rows = sum(one.rows for one in files)
+        sys.stdout.write(f"{folder}: {rows:,} rows in {len(files):,} files\n")
+    rows = sum(one.rows for one in held)
+    said = "are gone; the book is kept out from now on" if done else "would go: say --yes to do it; stop all runs first"
+    sys.stdout.write(f"book {book}: {rows:,} rows in {len(held):,} files {said}\n")
 
 
 def _short(count: float) -> str:

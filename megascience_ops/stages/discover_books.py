@@ -20,6 +20,7 @@ from megascience_ops.landing import digest, landing_zone, local_copy, source_fil
 from megascience_ops.rows import Book, SourceFile
 from megascience_ops.stage import Aside, DatasetStage, Decide, Outcome
 from megascience_ops.storage import Store
+from megascience_ops.tombstones import mark_path
 
 UNOPENED = Aside("unopened", "it is gone, or its name has control characters or is not UTF-8; rename it")
 
@@ -78,6 +79,8 @@ async def preview(batch: Batch, config: Config, some: Sequence[SourceFile]) -> D
 
 
 async def _taken_in(zone: Store, file: SourceFile, sha256: str, owner: str, batch: Batch, config: Config) -> Outcome:
+    if batch.store.size(mark_path(batch.recipe.name, sha256[:16])) is not None:
+        return Aside("taken_down", "this book was taken down, and is kept out")
     if owner != batch.name:
         return Aside("seen_earlier", f"batch {owner} has taken it in")
     with local_copy(zone, file.id, sha256) as path:

@@ -2,11 +2,11 @@
 
     python bench/extraction.py BOOKS [--only NAME ...] [--misses] [--work FOLDER]
 
-Without BOOKS it says so and measures nothing.
-BOOKS is a folder with `markdown/<book>/` (see gold/markup.py) and perhaps `pdf/<name>.pdf`: a PDF made of a book's chapters is
-scored against that book's gold when its name begins like the book's (`phys.pdf`, `philschatz+physics-book`). Every
-Markdown book is scored three times: as its Markdown files, and typeset (gold/typesetting.py) in one column with the answers at
-the back, and in two columns with the odd answers at the end of each chapter.
+BOOKS is a folder with `markdown/<book>/` (see gold/markup.py) and perhaps `pdf/<name>.pdf`: a PDF made of a book's
+chapters is scored against that book's gold when its name begins like the book's (`phys.pdf`,
+`philschatz+physics-book`). Every Markdown book is scored three times: as its Markdown files, and typeset
+(gold/typesetting.py) in one column with the answers at the back, and in two columns with the odd answers at the end of
+each chapter. Without BOOKS it says so and measures nothing.
 
 An item of gold counts where both its question and its answer are on the page. *Found*: a pair with its question.
 *Right*: that pair's answer is the item's, whole. *Kept*: right, and not left out as damaged. *Wrong*: the answer is not

@@ -89,15 +89,17 @@ class Batch:
 
     def earlier(self) -> list[str]:
         """The batches of this recipe that were begun before this one, first to last."""
-        order = self._order()
+        order = batches(self.store, self.recipe.name)
         return order[: order.index(self.name)] if self.name in order else order
 
     def enrol(self) -> None:
         """Give this batch its place in the order of batches, once and for good."""
-        while self.name not in (order := self._order()):
+        while self.name not in (order := batches(self.store, self.recipe.name)):
             content = json.dumps({"batch": self.name}).encode()
             self.store.create(f"index/{self.recipe.name}/batches/{len(order) + 1:06}.json", content)
 
-    def _order(self) -> list[str]:
-        folder = f"index/{self.recipe.name}/batches"
-        return [json.loads(self.store.get(f"{folder}/{name}"))["batch"] for name in self.store.names(folder)]
+
+def batches(store: Store, recipe: str) -> list[str]:
+    """The batches of a recipe, in the order in which they were begun."""
+    folder = f"index/{recipe}/batches"
+    return [json.loads(store.get(f"{folder}/{name}"))["batch"] for name in store.names(folder)]

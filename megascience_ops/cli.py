@@ -1,4 +1,4 @@
-"""The command line: `megascience stage|run|try|reparse|estimate|stages|funnel|show|sample|check`.
+"""The command line: `megascience stage|run|try|reparse|estimate|stages|check`, and the commands of `looking`.
 
 What a program reads is on stdout; what people read while they wait is on stderr. Exit code 65: a person has to act,
 and the last line says how. 75: try again.
@@ -19,15 +19,14 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.logging import RichHandler
 
-from megascience_ops import flags, funnel, housekeeping, reparsing, tables, terminal, trying
+from megascience_ops import flags, housekeeping, reparsing, terminal, trying
 from megascience_ops.errors import EXIT_CONTRACT, EXIT_TRANSIENT, ContractError, TransientError
-from megascience_ops.life import life
+from megascience_ops.looking import commands
 from megascience_ops.planning import assuming, comparing, costing, estimating
 from megascience_ops.receipts import Receipt
 from megascience_ops.recipe import recipe
 from megascience_ops.run import run, settle, summary
 from megascience_ops.runner import Lane
-from megascience_ops.storage import Store
 
 T = TypeVar("T")
 
@@ -70,7 +69,7 @@ def run_recipe(options: argparse.Namespace) -> None:
     for name in recipe(settings.recipe).names:
         receipt = _wait(run(settings, name, recompute=options.recompute))
         computed += receipt.computed_parts if receipt else 0
-    show_funnel(options)
+    commands.show_funnel(options)
     if not computed:
         sys.stdout.write("Nothing had to be computed: every stage was up to date.\n")
 
@@ -128,58 +127,23 @@ def stages(options: argparse.Namespace) -> None:
         sys.stdout.write(f"{one.name:<26}{one.reads.__name__:>14} -> {one.writes.__name__}\n")
 
 
-def show_funnel(options: argparse.Namespace) -> None:
-    """The funnel of a batch as a table, or as JSON."""
-    store, found = _found(options)
-    if getattr(options, "json", False):
-        sys.stdout.write(json.dumps([receipt.summary("") for receipt in found], indent=1) + "\n")
-        return
-    terminal.show_funnel(found)
-    if found[-1].stage == "publish":
-        dataset = store.address(f"datasets/{options.recipe}/batch={options.batch}")
-        sys.stdout.write(f"{found[-1].total('rows_out'):,} rows in {dataset}\n")
-
-
-def show(options: argparse.Namespace) -> None:
-    """A row's whole life."""
-    store, found = _found(options)
-    moments = list(life(store, recipe(options.recipe).stages, found, options.id))
-    if not any(row.id == options.id for moment in moments for row in (*moment.rows, *moment.asides)):
-        raise ContractError(f"no row {options.id} in batch {options.batch}; an id looks like {_an_id(store, found)}")
-    terminal.show_life(moments)
-
-
-def sample(options: argparse.Namespace) -> None:
-    """Some rows that a stage wrote, spread evenly over them."""
-    if options.rows < 1:
-        raise ContractError(f"--rows {options.rows}: ask for one row at least")
-    store, found = _found(options)
-    flow = recipe(options.recipe)
-    name = options.stage or found[-1].stage
-    receipts = [receipt for receipt in found if receipt.stage == flow.stage(name).name]
-    if not receipts:
-        raise ContractError(f"{name} of batch {options.batch} has not finished: run it first")
-    model = flow.stage(name).writes
-    rows = [row for facts in receipts[0].parts for row in tables.decode(model, store.get(facts.path))]
-    for row in rows[:: max(1, len(rows) // options.rows)][: options.rows]:
-        if options.json:
-            sys.stdout.write(row.model_dump_json() + "\n")
-        else:
-            terminal.show_row(row)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="megascience", description="Textbooks in, science-reasoning data out.")
     parser.add_argument("--verbose", action="store_true", help="log more")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    known = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, function: Any, *, where: bool = True, root: bool = True) -> argparse.ArgumentParser:
-        one = commands.add_parser(name, help=(function.__doc__ or "").splitlines()[0])
+        one = known.add_parser(name, help=(function.__doc__ or "").splitlines()[0])
         one.set_defaults(command=function)
         one.add_argument("--recipe", default="textbook_reasoning")
         if where:
             one.add_argument("--root", required=root, help="folder or s3:// prefix where everything is kept")
             one.add_argument("--batch", default="default", help="name of the batch")
+        return one
+
+    def looking(name: str, function: Any) -> argparse.ArgumentParser:
+        one = command(name, function)
+        one.add_argument("--json", action="store_true")
         return one
 
     one = command("stage", stage)
@@ -219,32 +183,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--json", action="store_true")
     flags.add_flags(one)
     command("stages", stages, where=False)
-    one = command("funnel", show_funnel)
-    one.add_argument("--json", action="store_true")
-    one = command("show", show)
-    one.add_argument("id")
-    one = command("sample", sample)
-    one.add_argument("--stage", help="default: the last that finished")
-    one.add_argument("--rows", type=int, default=3)
-    one.add_argument("--json", action="store_true")
+    commands.add_commands(looking)
     housekeeping.add_commands(command)
     return parser
-
-
-def _found(options: argparse.Namespace) -> tuple[Store, list[Receipt]]:
-    store = Store(options.root, must_exist=True)
-    found = funnel.finished(store, recipe(options.recipe), options.batch)
-    if not found:
-        raise ContractError(f"{options.root}: no stage of {options.recipe} has finished for batch {options.batch}")
-    return store, found
-
-
-def _an_id(store: Store, found: list[Receipt]) -> str:
-    for receipt in reversed(found):
-        for facts in receipt.parts:
-            if facts.rows_out:
-                return str(next(tables.columns(store.get(facts.path), ["id"]))["id"])
-    return "a book's first 16 hex digits"
 
 
 def _wait(work: Coroutine[Any, Any, T]) -> T:

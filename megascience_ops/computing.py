@@ -17,7 +17,7 @@ from megascience_ops.completions import Slot
 from megascience_ops.config import AskingConfig, StageConfig
 from megascience_ops.drafts import Decided, Draft, Shard
 from megascience_ops.errors import AnswerError, ContractError
-from megascience_ops.progress import RowProgress
+from megascience_ops.progress import RowProgress, Tell
 from megascience_ops.prompts import Prompt
 from megascience_ops.receipts import Effort, PartFacts
 from megascience_ops.rows import Row
@@ -43,11 +43,14 @@ class Computation:
         self._open = asyncio.Semaphore(OPEN_SHARDS)
         self._retries: Counter[str] = Counter()  # those that the effort of a shard has told of
 
-    async def compute(self, todo: Sequence[Shard]) -> None:
-        """Compute and commit these shards. Raises the first error; what was answered by then is kept."""
+    async def compute(self, todo: Sequence[Shard], tell: Tell) -> None:
+        """Compute and commit these shards, and `tell` how many of their rows are decided.
+
+        Raises the first error; what was answered by then is kept.
+        """
         run_row = await self._run_row()
         total = sum(shard.rows_in for shard in todo)
-        with RowProgress(self._batch.stage.name, total) as progress, first_error():
+        with RowProgress(self._batch.stage.name, total, tell) as progress, first_error():
             async with asyncio.TaskGroup() as group:
                 for shard in todo:
                     group.create_task(self._compute_shard(shard, run_row, progress))

@@ -71,6 +71,7 @@ class Draft:
         self._rows_in = self._rows_kept = self._unread = 0
         self._reasons: Counter[str] = Counter()
         self._parts_aside: Counter[str] = Counter()
+        self._subjects: Counter[str] = Counter()
 
     def __enter__(self) -> Draft:
         return self
@@ -92,6 +93,8 @@ class Draft:
         (self._parts_aside if kept else self._reasons).update(aside.reason for aside in asides)
         for row in sorted(kept, key=lambda row: row.id):
             self._rows.add(row)
+            if subject := getattr(row, "subject", None):
+                self._subjects[subject] += 1
         for aside in aside_rows(decided) if kept else islice(aside_rows(decided), 1):
             self._asides.add(aside)
 
@@ -107,6 +110,7 @@ class Draft:
             unread=self._unread,
             reasons=dict(sorted(self._reasons.items())),
             parts_aside=dict(sorted(self._parts_aside.items())),
+            subjects=dict(sorted(self._subjects.items())),
         )
         if not balanced(facts):
             raise ContractError(

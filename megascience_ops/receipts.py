@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from megascience_ops.errors import ContractError
 from megascience_ops.rows import Frozen
 from megascience_ops.storage import Store
 
@@ -52,7 +53,8 @@ class PartFacts(Frozen):
     """One shard: its rows, its asides, and the sum that has to balance: rows_in = rows_kept + rows_aside.
 
     `rows_out` is what the kept rows became. `reasons` counts the rows aside, `parts_aside` what was put aside of rows
-    that went on. `unread`: rows aside because an answer could not be read. `digest`: identity of the rows alone.
+    that went on. `unread`: rows aside because an answer could not be read. `subjects` counts the rows out, where rows
+    have a subject. `digest`: identity of the rows alone.
     """
 
     part: int
@@ -64,6 +66,7 @@ class PartFacts(Frozen):
     unread: int = 0
     reasons: dict[str, int] = {}
     parts_aside: dict[str, int] = {}
+    subjects: dict[str, int] = {}
     path: str = ""
     bytes: int = 0
     sha256: str = ""
@@ -78,10 +81,12 @@ class Receipt(Frozen):
 
     `engine` is who answered, by what bears on the answers; `server` what else the engine knows of whoever it asked.
     `effort` adds up all shards, `computed_parts` of which this run computed, decoding `tokens_per_second`. `money` is
-    what the tokens of all shards cost, where prices are set.
+    what the tokens of all shards cost, where prices are set. `restores`: the number of the receipt that this one makes
+    current again.
     """
 
     number: int
+    restores: int | None = None
     recipe: str
     batch: str
     stage: str
@@ -107,7 +112,7 @@ class Receipt(Frozen):
         return sum(getattr(part, name) for part in self.parts)
 
     def counted(self, name: str) -> dict[str, int]:
-        """`reasons` or `parts_aside` over all parts, most frequent first."""
+        """`reasons`, `parts_aside` or `subjects` over all parts, most frequent first."""
         counts: Counter[str] = Counter()
         for part in self.parts:
             counts.update(getattr(part, name))
@@ -142,8 +147,22 @@ def fingerprint(identity: Any) -> str:
 
 def current(store: Store, folder: str) -> Receipt | None:
     """The current receipt of the stage whose rows lie in `folder`, or None where it never finished."""
-    names = store.names(f"{folder}/receipts")
-    return Receipt.model_validate_json(store.get(f"{folder}/receipts/{names[-1]}")) if names else None
+    there = numbers(store, folder)
+    return numbered(store, folder, there[-1]) if there else None
+
+
+def numbers(store: Store, folder: str) -> list[int]:
+    """The numbers of a stage's receipts, the current one last."""
+    return [int(name.removesuffix(".json")) for name in store.names(f"{folder}/receipts")]
+
+
+def numbered(store: Store, folder: str, number: int) -> Receipt:
+    """One receipt of a stage. Raises ContractError where there is none of that number."""
+    content = store.find(receipt_path(folder, number))
+    if content is None:
+        there = ", ".join(str(one) for one in numbers(store, folder)) or "none"
+        raise ContractError(f"{folder}: no receipt {number}; there are {there}")
+    return Receipt.model_validate_json(content)
 
 
 def receipt_path(folder: str, number: int) -> str:

@@ -21,6 +21,7 @@ from megascience_ops.computing import Computation
 from megascience_ops.config import AskingConfig, Prices, StageConfig, identity
 from megascience_ops.drafts import Shard, remove_leftovers
 from megascience_ops.errors import ContractError
+from megascience_ops.progress import teller
 from megascience_ops.receipts import Effort, PartFacts, Receipt, fingerprint
 from megascience_ops.rows import Row
 from megascience_ops.shards import Shards
@@ -71,7 +72,8 @@ async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False
     if plan.todo:
         config = batch.settings.of(batch.stage.name, batch.stage.config)
         remove_leftovers()
-        await Computation(batch, config, Shards(batch)).compute(plan.todo)
+        tell = teller(batch.store, batch.folder(), plan.fingerprint, lane.number, lane.of)
+        await Computation(batch, config, Shards(batch)).compute(plan.todo, tell)
     return completed(batch, plan, time.monotonic() - began)
 
 

@@ -7,6 +7,7 @@ there (`If-None-Match: *` on S3): every server worth using has it, and all that 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tempfile
 from collections.abc import Iterator
@@ -80,6 +81,11 @@ class Store:
                     copy.write(piece)
             copy.flush()
             yield Path(copy.name)
+
+    def reader(self, path: str) -> io.RawIOBase:
+        """The object as a file to seek in: what is read of it is fetched, and nothing else. FileNotFoundError."""
+        with self._clear(path):
+            return _Ranges(self._store, path, int(obstore.head(self._store, path)["size"]))
 
     def size(self, path: str) -> int | None:
         """The object's size in bytes, or None where there is none."""
@@ -162,6 +168,35 @@ class Store:
             if "NoSuchBucket" in str(error):
                 raise ContractError(f"{self.uri}: there is no such bucket; make it, or name another") from error
             raise TransientError(f"{self.address(path)}: {str(error).splitlines()[0]}") from error
+
+
+class _Ranges(io.RawIOBase):
+    """An object as a file: each read is a request for so many bytes."""
+
+    def __init__(self, store: Any, path: str, size: int) -> None:
+        self._store, self._path, self._size, self._at = store, path, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._size - self._at)
+        length = left if size < 0 else min(size, left)
+        if not length:
+            return b""
+        content = bytes(obstore.get_range(self._store, self._path, start=self._at, length=length))
+        self._at += len(content)
+        return content
 
 
 def _open(uri: str, must_exist: bool) -> Any:

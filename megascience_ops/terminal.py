@@ -1,10 +1,10 @@
-"""Funnels, rows, their lives and their trials, as people read them in a terminal."""
+"""Trials, readings and estimates, as people read them in a terminal."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich import box
@@ -15,10 +15,8 @@ from rich.text import Text
 
 from megascience_ops.checking import Finding, Report
 from megascience_ops.completions import Image, Slot
-from megascience_ops.life import Moment
 from megascience_ops.planning.comparing import Compared
 from megascience_ops.planning.costing import Estimate
-from megascience_ops.receipts import Receipt
 from megascience_ops.rehearsing import Rehearsed
 from megascience_ops.reparsing import Reading
 from megascience_ops.rows import AsideRow, Row
@@ -28,44 +26,9 @@ from megascience_ops.trying import changes
 from megascience_ops.visible import visible
 
 WIDTH = 100  # where nobody says how wide the terminal is
-SHOWN_REASONS = 4
 SHOWN_CHARACTERS = 1200
 SHOWN_SLOT = 400
 BULKY = {"pages", "document", "excerpt"}  # fields nobody reads in a terminal
-
-
-def show_funnel(found: Sequence[Receipt]) -> None:
-    """The funnel as a table."""
-    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for name in ("stage", "rows in", "kept", "aside", "rows out", "aside by reason", "time"):
-        wide = name in ("stage", "aside by reason")
-        grid.add_column(name, justify="left" if wide else "right", overflow="fold", no_wrap=name != "aside by reason")
-    for receipt in found:
-        counts = [f"{receipt.total(name):,}" for name in ("rows_in", "rows_kept", "rows_aside", "rows_out")]
-        grid.add_row(receipt.stage, *counts, _reasons(receipt), f"{receipt.effort.seconds:.1f} s")
-    _console().print(grid)
-
-
-def show_life(moments: Iterable[Moment]) -> None:
-    """A row from stage to stage: at each what is new or has changed, what was asked, and how it ended."""
-    known: dict[str, Any] = {}
-    for moment in moments:
-        for asked in moment.asked:
-            said: dict[str, Any] = {asked.finish_reason: asked.text}
-            _console().print(_panel(f"{moment.stage}: answered to {asked.prompt}", said))
-        for row in moment.rows:
-            values = row.model_dump(exclude=BULKY)
-            changed = {name: value for name, value in values.items() if name not in known or known[name] != value}
-            known = values
-            _console().print(_panel(f"{moment.stage}: {type(row).__name__}", changed or {"": "as it was"}))
-        for aside in moment.asides:
-            told = {name: value for name, value in aside.model_dump(exclude={"id", "reason"}).items() if value}
-            _console().print(_panel(f"{moment.stage}: aside, {aside.reason}", told))
-
-
-def show_row(row: Row) -> None:
-    """A row as it stands."""
-    _console().print(_panel(row.id, row.model_dump(exclude={"id", "source", *BULKY})))
 
 
 def show_trials(trials: Sequence[Rehearsed]) -> None:
@@ -75,9 +38,9 @@ def show_trials(trials: Sequence[Rehearsed]) -> None:
         for request, completion in trial.heard:
             asked: dict[str, Any] = {name: _cropped(slot, SHOWN_SLOT) for name, slot in request.slots.items()}
             asked[f"answer ({completion.finish_reason}, {completion.completion_tokens} tokens)"] = completion.text
-            _console().print(_panel(f"{number} of {len(trials)}: {row.id}: asked {request.prompt}", asked))
+            console().print(panel(f"{number} of {len(trials)}: {row.id}: asked {request.prompt}", asked))
         for one in trial.decided.outcome:
-            _console().print(_panel(f"{number} of {len(trials)}: {row.id}: {_ending(row, one)}", _change(row, one)))
+            console().print(panel(f"{number} of {len(trials)}: {row.id}: {_ending(row, one)}", _change(row, one)))
 
 
 def _ending(row: Row, one: Row | Aside) -> str:
@@ -91,7 +54,7 @@ def _change(row: Row, one: Row | Aside) -> dict[str, Any]:
     if isinstance(one, Aside):
         return {name: value for name, value in {"detail": one.detail, "part": one.part}.items() if value}
     told: dict[str, Any] = {}
-    for name, value in _readable(changes(row, one)).items():
+    for name, value in readable(changes(row, one)).items():
         if hasattr(row, name):
             told[f"{name}, before"] = getattr(row, name)
         told[name] = value
@@ -106,13 +69,13 @@ def show_reading(reading: Reading, examples: int) -> None:
     for kind, count in reading.counts.items():
         if count:
             grid.add_row(kind, f"{count:,}")
-    _console().print(grid)
+    console().print(grid)
     shown: Counter[str] = Counter()
     for one in reading.differences:
         shown[one.kind] += 1
         if shown[one.kind] <= examples and one.kind != "to ask":
             values = {"before": _result(one.before, one.after), "after": _result(one.after, one.before)}
-            _console().print(_panel(f"{one.kind}: {one.id}", {name: said for name, said in values.items() if said}))
+            console().print(panel(f"{one.kind}: {one.id}", {name: said for name, said in values.items() if said}))
 
 
 def show_estimate(found: Estimate) -> None:
@@ -125,15 +88,15 @@ def show_estimate(found: Estimate) -> None:
     for cost in (*found.costs, found.total()):
         hours = found.all_gpu_hours() if cost.stage == "total" else found.gpu_hours(cost)
         counts = (cost.calls, cost.prompt_tokens, cost.cached_tokens, cost.completion_tokens)
-        shown = [_short(count) if count else "" for count in counts]
+        shown = [short(count) if count else "" for count in counts]
         if found.prices:
             shown.insert(4, f"{cost.money(found.prices):,.2f}" if cost.calls else "")
         shown.insert(4, "?" if hours is None else f"{hours:,.2f}" if hours else "")
         is_total = cost.stage == "total"
         if is_total:
             grid.add_section()
-        grid.add_row(cost.stage, "" if is_total else _short(cost.rows), *shown, "" if is_total else cost.source)
-    _console().print(grid)
+        grid.add_row(cost.stage, "" if is_total else short(cost.rows), *shown, "" if is_total else cost.source)
+    console().print(grid)
     for note in found.notes():
         sys.stdout.write(f"{note}\n")
 
@@ -146,9 +109,9 @@ def show_ways(ways: Sequence[Compared]) -> None:
     for way in ways:
         cost = way.cost
         computed = cost.prompt_tokens - cost.cached_tokens
-        counts = [_short(count) for count in (cost.calls, cost.prompt_tokens, computed, cost.completion_tokens)]
+        counts = [short(count) for count in (cost.calls, cost.prompt_tokens, computed, cost.completion_tokens)]
         grid.add_row(way.name, *counts, f"{way.relative:.2f}")
-    _console().print(grid)
+    console().print(grid)
     sys.stdout.write(
         "By this project's prompts, published yields and assumed lengths; time: that of the first line is 1.\n"
     )
@@ -180,7 +143,7 @@ def show_takedown(book: str, held: Sequence[Held], *, done: bool) -> None:
     sys.stdout.write(f"book {book}: {rows:,} rows in {len(held):,} files {said}\n")
 
 
-def _short(count: float) -> str:
+def short(count: float) -> str:
     """`12,345`, `1.23 M`: four digits say enough of what is estimated."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e5, "k")):
         if count >= size:
@@ -195,10 +158,11 @@ def _result(row: Row | None, other: Row | None) -> str:
     if row is None:
         return ""
     values = changes(other, row) if other and not isinstance(other, AsideRow) else row.model_dump()
-    return "\n".join(f"{name} = {value}" for name, value in _readable(values).items())
+    return "\n".join(f"{name} = {value}" for name, value in readable(values).items())
 
 
-def _readable(values: dict[str, Any]) -> dict[str, Any]:
+def readable(values: dict[str, Any]) -> dict[str, Any]:
+    """What of a row's fields people read."""
     return {name: value for name, value in values.items() if name not in {"id", "source", *BULKY}}
 
 
@@ -208,11 +172,13 @@ def _cropped(slot: Slot, length: int) -> str:
     return slot if len(slot) <= length else f"{slot[:length]} ... ({len(slot):,} characters)"
 
 
-def _console() -> Console:
+def console() -> Console:
+    """Where it is printed: as wide as the terminal, and 100 columns where there is none."""
     return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
 
 
-def _panel(title: str, values: dict[str, Any]) -> Panel:
+def panel(title: str, values: dict[str, Any]) -> Panel:
+    """Names and values in a frame; of long values the beginning."""
     text = Text()
     for name, value in values.items():
         said = str(value)
@@ -221,11 +187,3 @@ def _panel(title: str, values: dict[str, Any]) -> Panel:
         text.append(f"{visible(said)}\n")
     text.right_crop(1)
     return Panel(text, title=Text(visible(title)), title_align="left")
-
-
-def _reasons(receipt: Receipt) -> str:
-    """The most frequent reasons of a stage; parts of rows that went on are marked with a plus."""
-    reasons = [f"{reason} {count:,}" for reason, count in receipt.counted("reasons").items()]
-    reasons += [f"+{reason} {count:,}" for reason, count in receipt.counted("parts_aside").items()]
-    rest = len(reasons) - SHOWN_REASONS
-    return ", ".join(reasons[:SHOWN_REASONS]) + (f", {rest} more" if rest > 0 else "")

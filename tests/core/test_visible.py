@@ -7,8 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from megascience_ops import terminal
-from megascience_ops.rows import AsideRow
+from megascience_ops.looking import terminal
 from megascience_ops.visible import visible
 
 
@@ -28,9 +27,7 @@ def test_visible_shows_what_would_be_obeyed(text: str, shown: str) -> None:
 
 def test_terminal_row_from_a_hostile_book_cannot_reach_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
-    monkeypatch.setattr(terminal, "_console", lambda: Console(file=out, width=100))
-    terminal.show_row(
-        AsideRow(id="a[bold]b\x1b[2J", row="r", reason="x", detail="[red]\x1b]0;owned\x07", part=None, said=None)
-    )
+    monkeypatch.setattr(terminal, "console", lambda: Console(file=out, width=100))
+    terminal.show_row({"id": "a[bold]b\x1b[2J", "detail": "[red]\x1b]0;owned\x07"})
     assert "\x1b" not in out.getvalue()
     assert "[red]" in out.getvalue() and "[bold]" in out.getvalue()

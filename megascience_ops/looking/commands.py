@@ -1,0 +1,154 @@
+"""The commands that look at a batch, and the one that undoes a stage: `funnel`, `sample`, `show`, `diff`, `undo`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from megascience_ops import funnel, receipts
+from megascience_ops.errors import ContractError
+from megascience_ops.looking import finding, terminal
+from megascience_ops.looking.differences import compare
+from megascience_ops.looking.life import is_known, life
+from megascience_ops.looking.samples import samples
+from megascience_ops.receipts import Receipt
+from megascience_ops.recipe import Recipe, recipe
+from megascience_ops.storage import Store
+from megascience_ops.undoing import outdated, undo
+
+Command = Callable[..., argparse.ArgumentParser]
+
+
+def add_commands(command: Command) -> None:
+    """Make the commands known; each prints a table, or with --json what a program reads."""
+    command("funnel", show_funnel)
+    one = command("sample", sample)
+    one.add_argument("--stage", help="default: the last that finished")
+    one.add_argument("--rows", type=int, default=3)
+    one = command("show", show)
+    one.add_argument("id", help="of a row, a passage or a book")
+    one = command("diff", diff)
+    one.add_argument("stage")
+    one.add_argument("--before", type=int, metavar="N", help="number of a receipt (default: the one before --after)")
+    one.add_argument("--after", type=int, metavar="N", help="number of a receipt (default: the current one)")
+    one.add_argument("--examples", type=int, default=3, help="how many rows of each kind are shown (default 3)")
+    one = command("undo", undo_stage)
+    one.add_argument("stage")
+    one.add_argument("--to", type=int, metavar="N", help="number of a receipt (default: the one before the current)")
+
+
+def show_funnel(options: argparse.Namespace) -> None:
+    """What became of the rows of a batch, stage by stage."""
+    store, flow = Store(options.root, must_exist=True), recipe(options.recipe)
+    lines = funnel.lines(store, flow, options.batch)
+    if all(line.state == "waiting" for line in lines):
+        raise ContractError(f"{options.root}: no stage of {options.recipe} has finished for batch {options.batch}")
+    if getattr(options, "json", False):
+        _print([line.model_dump(mode="json") for line in lines])
+        return
+    terminal.show_funnel(lines)
+    if lines[-1].receipt is not None:
+        dataset = store.address(f"datasets/{options.recipe}/batch={options.batch}")
+        sys.stdout.write(f"{lines[-1].rows_out:,} rows in {dataset}\n")
+
+
+def show(options: argparse.Namespace) -> None:
+    """A row's whole life."""
+    store, flow, found = _found(options)
+    moments = life(store, flow, found, options.id)
+    if not is_known(moments, options.id):
+        raise ContractError(f"no row {options.id} in batch {options.batch}; an id looks like {_an_id(store, found)}")
+    if options.json:
+        _print([moment.model_dump(mode="json") for moment in moments])
+    else:
+        terminal.show_life(moments)
+
+
+def sample(options: argparse.Namespace) -> None:
+    """Some rows that a stage wrote, spread evenly over them."""
+    if options.rows < 1:
+        raise ContractError(f"--rows {options.rows}: ask for one row at least")
+    store, flow, found = _found(options)
+    receipt = _finished(flow, found, options.stage or found[-1].stage, options.batch)
+    leave: frozenset[str] = frozenset() if options.json else finding.BULKY
+    for one in samples(store, None, receipt, options.rows, leave=leave):
+        if options.json:
+            sys.stdout.write(json.dumps(one.after) + "\n")
+        else:
+            terminal.show_row(one.after)
+
+
+def diff(options: argparse.Namespace) -> None:
+    """What differs between two receipts of a stage: what made them, their counts, their rows."""
+    store, flow, found = _found(options)
+    current = _finished(flow, found, options.stage, options.batch)
+    folder = funnel.folder(flow, options.batch, current.stage)
+    after = receipts.numbered(store, folder, options.after) if options.after else current
+    number = options.before or after.number - 1
+    if number < 1:
+        raise ContractError(f"{current.stage} has one receipt only: there is nothing to compare it with")
+    difference = compare(store, receipts.numbered(store, folder, number), after, options.examples)
+    if options.json:
+        _print(difference.model_dump(mode="json"))
+    else:
+        terminal.show_difference(difference)
+
+
+def undo_stage(options: argparse.Namespace) -> None:
+    """Make a stage's former receipt current again; what follows is stale until it is run."""
+    store, flow = Store(options.root, must_exist=True), recipe(options.recipe)
+    receipt = undo(store, flow, options.batch, options.stage, options.to)
+    lines = funnel.lines(store, flow, options.batch)
+    stale = [line.stage for line in lines if line.state == "stale"]
+    changed = outdated(receipt, flow.stage(receipt.stage))
+    if options.json:
+        _print(
+            {
+                "stage": receipt.stage,
+                "receipt": receipt.number,
+                "restores": receipt.restores,
+                "stale": stale,
+                "prompts_changed_since": changed,
+            }
+        )
+        return
+    sys.stdout.write(
+        f"{receipt.stage}: receipt {receipt.number} restores receipt {receipt.restores}: "
+        f"{receipt.total('rows_kept'):,} rows kept, {receipt.total('rows_aside'):,} aside\n"
+    )
+    if changed:
+        files = ", ".join(f"prompts/{name}.md" for name in changed)
+        sys.stdout.write(f"It was made with other words in {files}: put those back too, or the next run redoes it\n")
+    if stale:
+        sys.stdout.write(f"Stale until they are run: {', '.join(stale)}\n")
+
+
+def _print(told: Any) -> None:
+    sys.stdout.write(json.dumps(told, indent=1) + "\n")
+
+
+def _found(options: argparse.Namespace) -> tuple[Store, Recipe, list[Receipt]]:
+    store, flow = Store(options.root, must_exist=True), recipe(options.recipe)
+    found = funnel.finished(store, flow, options.batch)
+    if not found:
+        raise ContractError(f"{options.root}: no stage of {options.recipe} has finished for batch {options.batch}")
+    return store, flow, found
+
+
+def _finished(flow: Recipe, found: list[Receipt], name: str, batch: str) -> Receipt:
+    stage = flow.stage(name).name
+    for receipt in found:
+        if receipt.stage == stage:
+            return receipt
+    raise ContractError(f"{name} of batch {batch} has not finished: run it first")
+
+
+def _an_id(store: Store, found: list[Receipt]) -> str:
+    for receipt in reversed(found):
+        for facts in receipt.parts:
+            if facts.rows_out:
+                return str(finding.column(store, facts.path, "id")[0])
+    return "a book's first 16 hex digits"

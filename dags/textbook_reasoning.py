@@ -1,6 +1,7 @@
 """textbook_reasoning: from textbooks to questions with reasoned answers and a reference answer.
 
-Reads as the rows flow: each line takes in what the line it names has written.
+`flow` reads as the rows do: each line takes in what the line it names has written. Three DAGs have it: one to trigger
+by hand, one on a schedule, and one that starts when textbooks land.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
+from megascience_airflow.assets import dataset, textbooks
+from megascience_airflow.cadence import cadence
 from megascience_airflow.operators import (
     ChunkBooksOperator,
     ClassifyBooksOperator,
@@ -28,7 +31,7 @@ from megascience_airflow.operators import (
     ScreenBooksOperator,
 )
 from megascience_airflow.params import trigger_form
-from megascience_ops.recipes import TEXTBOOK_REASONING
+from megascience_ops.recipes import TEXTBOOK_REASONING as RECIPE
 
 DOC = """
 **Textbooks in, a science-reasoning dataset out**, with a receipt for every row that came in.
@@ -40,23 +43,15 @@ what is new. To redo a stage, clear its task together with those downstream, or 
 The dataset is at `{root}/datasets/textbook_reasoning/`, one partition per batch.
 """
 
-with DAG(
-    TEXTBOOK_REASONING.name,
-    description="Textbooks in, a science-reasoning dataset out",
-    doc_md=DOC,
-    schedule=None,
-    params=trigger_form(TEXTBOOK_REASONING),
-    max_active_runs=1,  # a batch leaves out what earlier ones have, so two at once would not see each other
-    is_paused_upon_creation=False,
-    tags=["megascience", "curation"],
-    default_args={
-        "owner": "megascience",
-        "retries": 3,
-        "retry_delay": timedelta(seconds=30),
-        "retry_exponential_backoff": 2.0,
-        "max_retry_delay": timedelta(minutes=10),
-    },
-):
+AUTOMATIC = """
+Runs by itself once it is unpaused, and takes the textbooks that no batch has looked at. Where there are none, all
+stages are skipped, and nothing is written. The fields of its form are filled by `MEGASCIENCE_*` variables of the
+environment.
+"""
+
+
+def flow() -> None:
+    """The stages, in the order in which rows flow through them."""
     books = DiscoverBooksOperator()
     screened = ScreenBooksOperator(reads=books)
     classified = ClassifyBooksOperator(reads=screened)
@@ -72,4 +67,41 @@ with DAG(
     cleared = JudgeContaminationOperator(reads=neighboured)
     answered = ExtractReferenceAnswerOperator(reads=cleared)
     finished = FinalizeOperator(reads=answered)
-    PublishOperator(reads=finished)
+    PublishOperator(reads=finished, outlets=[dataset(RECIPE)])
+
+
+EVERY_DAG = {
+    "description": "Textbooks in, a science-reasoning dataset out",
+    "max_active_runs": 1,  # a batch leaves out what earlier ones have, so two at once would not see each other
+    "tags": ["megascience", "curation"],
+    "default_args": {
+        "owner": "megascience",
+        "retries": 3,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": timedelta(minutes=10),
+    },
+}
+BY_ITSELF = {
+    "doc_md": AUTOMATIC + DOC,
+    "params": trigger_form(RECIPE, by_hand=False),
+    "is_paused_upon_creation": True,
+    "catchup": False,
+    **EVERY_DAG,
+}
+
+with DAG(
+    RECIPE.name,
+    doc_md=DOC,
+    schedule=None,
+    params=trigger_form(RECIPE),
+    is_paused_upon_creation=False,
+    **EVERY_DAG,
+):
+    flow()
+
+with DAG(f"{RECIPE.name}_scheduled", schedule=cadence(), **BY_ITSELF):
+    flow()
+
+with DAG(f"{RECIPE.name}_arrivals", schedule=[textbooks()], **BY_ITSELF):
+    flow()

@@ -1,7 +1,7 @@
 """The command line: `megascience stage|run|try|reparse|estimate|stages|check`, and the commands of `looking`.
 
 What a program reads is on stdout; what people read while they wait is on stderr. Exit code 65: a person has to act,
-and the last line says how. 75: try again.
+and the last line says how. 75: try again. 99: nothing is new, so there is nothing to do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from megascience_ops import flags, housekeeping, reparsing, terminal, trying
-from megascience_ops.errors import EXIT_CONTRACT, EXIT_TRANSIENT, ContractError, TransientError
+from megascience_ops.errors import (
+    EXIT_CONTRACT,
+    EXIT_NOTHING_NEW,
+    EXIT_TRANSIENT,
+    ContractError,
+    NothingNew,
+    TransientError,
+)
 from megascience_ops.looking import commands
 from megascience_ops.planning import assuming, comparing, costing, estimating
 from megascience_ops.receipts import Receipt
@@ -44,6 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
     except TransientError as error:
         sys.stderr.write(f"error: {error}; it may pass, so try again\n")
         return EXIT_TRANSIENT
+    except NothingNew as nothing:
+        sys.stderr.write(f"nothing to do: {nothing}\n")
+        return EXIT_NOTHING_NEW
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.stderr.write("error: stopped; what is done is kept, so start again to go on\n")
         return EXIT_TRANSIENT

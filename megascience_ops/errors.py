@@ -1,13 +1,14 @@
 """What can go wrong, sorted by who has to act.
 
 `Unparsed` and `Declined` concern one answer and end as that row's aside. `TransientError` and `ContractError` end
-the stage; in a pod or a subprocess they are its exit code.
+the stage; in a pod or a subprocess they are its exit code. `NothingNew` ends it too, and nothing is wrong.
 """
 
 from __future__ import annotations
 
 EXIT_CONTRACT = 65  # a person has to change something; never retried (sysexits: EX_DATAERR)
 EXIT_TRANSIENT = 75  # nobody has to act; try again (sysexits: EX_TEMPFAIL)
+EXIT_NOTHING_NEW = 99  # there is nothing to do; the code that Airflow's own operators take for "skip"
 
 
 class AnswerError(Exception):
@@ -37,3 +38,7 @@ class TransientError(Exception):
 
 class ContractError(Exception):
     """Something only a person can mend, named in one line together with the fix (exit code 65)."""
+
+
+class NothingNew(Exception):
+    """A batch of what is new, and nothing is: it leaves no trace on storage (exit code 99)."""

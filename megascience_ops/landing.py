@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from megascience_ops.errors import ContractError, Declined
 from megascience_ops.rows import SourceFile
-from megascience_ops.storage import Store, file_sha256
+from megascience_ops.storage import Entry, Store, file_sha256
 
 log = logging.getLogger(__name__)
 
@@ -30,23 +30,30 @@ def landing_zone(location: str | None) -> Store:
     return Store(location, must_exist=True)
 
 
-def source_files(location: str | None, limit: int | None) -> list[SourceFile]:
+def source_files(location: str | None, limit: int | None, *, may_be_empty: bool = False) -> list[SourceFile]:
     """Every file of the landing zone in the order of their paths, at most `limit`; hidden files are left out.
 
-    Raises ContractError where there are no textbooks, or where textbooks.csv says something it cannot.
+    Raises ContractError where textbooks are missing, or where textbooks.csv says something it cannot.
     """
     store = landing_zone(location)
     stated = _manifest(store)
     files = [
-        _source_file(entry.path, entry.bytes, entry.version, stated.pop(entry.path, {}))
-        for entry in store.entries()
-        if entry.path != MANIFEST and not any(step.startswith(".") for step in entry.path.split("/"))
+        _source_file(entry.path, entry.bytes, entry.version, stated.pop(entry.path, {})) for entry in book_files(store)
     ]
     for path in stated:
         log.warning("%s names %s, which is not there", store.address(MANIFEST), path)
-    if not files:
+    if not files and not may_be_empty:
         raise ContractError(f"{location}: no textbooks there; put PDF, Markdown, HTML, EPUB or text files into it")
     return files[:limit]
+
+
+def book_files(store: Store) -> list[Entry]:
+    """What lies in a landing zone, but for textbooks.csv and hidden files."""
+    return [
+        entry
+        for entry in store.entries()
+        if entry.path != MANIFEST and not any(step.startswith(".") for step in entry.path.split("/"))
+    ]
 
 
 @contextmanager

@@ -13,9 +13,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from megascience_ops import seen
 from megascience_ops.batch import Batch
 from megascience_ops.books.child import ReadBook, read_in_child
 from megascience_ops.config import WHERE, StageConfig
+from megascience_ops.errors import ContractError, NothingNew
 from megascience_ops.landing import digest, landing_zone, local_copy, source_files
 from megascience_ops.rows import Book, SourceFile
 from megascience_ops.stage import Aside, DatasetStage, Decide, Outcome
@@ -26,12 +28,13 @@ UNOPENED = Aside("unopened", "it is gone, or its name has control characters or 
 
 
 class Config(StageConfig):
-    """`max_pages`: a book of more is aside.
+    """`only_new`: leave out files that another batch has looked at. `max_pages`: a book of more is aside.
 
     `excerpt_pages` and `excerpt_characters` bound what classification gets to see of a book."""
 
     textbooks: Annotated[str | None, WHERE] = None
     limit: int | None = None
+    only_new: Annotated[bool, WHERE] = False  # what it leaves out shows in the rows, which the fingerprint covers
     max_pages: int = Field(default=20_000, ge=1)
     excerpt_pages: int = Field(default=8, ge=1)
     excerpt_characters: int = Field(default=6000, ge=100)
@@ -40,8 +43,21 @@ class Config(StageConfig):
 
 
 def source(batch: Batch, config: Config) -> Iterable[SourceFile]:
-    """The files of the landing zone."""
-    return source_files(config.textbooks, config.limit)
+    """The files of the landing zone. Raises NothingNew where only new ones are wanted, and there are none."""
+    if not config.only_new:
+        return source_files(config.textbooks, config.limit)
+    zone = landing_zone(config.textbooks).uri
+    files = seen.unseen(batch, zone, source_files(zone, None, may_be_empty=True))[: config.limit]
+    if not files:
+        raise NothingNew(f"{zone}: no textbook there that no batch of {batch.recipe.name} has looked at")
+    return files
+
+
+def check(batch: Batch) -> None:
+    """Raises ContractError where what a run writes would lie among the textbooks, and be read as one."""
+    config = batch.settings.of(batch.stage.name, Config)
+    if config.textbooks and f"{batch.store.uri.rstrip('/')}/".startswith(f"{config.textbooks.rstrip('/')}/"):
+        raise ContractError(f"the root {batch.store.uri} lies in the textbooks at {config.textbooks}: keep them apart")
 
 
 async def look(batch: Batch, config: Config) -> Decide:
@@ -49,12 +65,15 @@ async def look(batch: Batch, config: Config) -> Decide:
     zone = landing_zone(config.textbooks)
     files = sorted(source(batch, config), key=_most_is_known_of)
     digests = {file.id: digest(zone, file.id) for file in files}
+    seen.remember(batch, zone.uri, files)
     stays: dict[str, str] = {}  # of each content, the path that is taken in
     for path, sha256 in digests.items():
         if sha256:
             stays.setdefault(sha256, path)
 
     async def decide(file: SourceFile) -> Outcome:
+        if file.id not in digests:
+            return Aside("seen_earlier", "another batch has looked at it at the same time")
         if (sha256 := digests[file.id]) is None:
             return UNOPENED
         if stays[sha256] != file.id:
@@ -127,4 +146,4 @@ def _book(file: SourceFile, sha256: str, book: ReadBook, config: Config) -> Book
     )
 
 
-STAGE = DatasetStage("discover_books", SourceFile, Book, look, Config, source=source, preview=preview)
+STAGE = DatasetStage("discover_books", SourceFile, Book, look, Config, source=source, preview=preview, check=check)

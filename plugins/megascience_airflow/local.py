@@ -14,9 +14,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from megascience_ops.errors import EXIT_CONTRACT, EXIT_TRANSIENT
+from megascience_ops.errors import EXIT_CONTRACT, EXIT_NOTHING_NEW, EXIT_TRANSIENT
 from megascience_ops.receipts import XCOM_BYTES
 
 GRACE_SECONDS = 3.0  # Airflow follows SIGTERM with SIGKILL after five
@@ -38,7 +38,8 @@ class LocalCommand:
     def run(self, stage: str) -> dict[str, Any]:
         """Run to the end and return the summary of `stage`; its log lines go to the task's log as they come.
 
-        Raises AirflowFailException where a person has to act, AirflowException where trying again may help.
+        Raises AirflowFailException where a person has to act, AirflowException where trying again may help, and
+        AirflowSkipException where nothing is new.
         Whatever ends it, no process of the command is left.
         """
         with tempfile.TemporaryFile("w+", encoding="utf-8") as stdout:
@@ -100,6 +101,8 @@ class LocalCommand:
         """The exception that Airflow's retries are decided by: the stage's own last line, where it has one."""
         if code == 0:
             return
+        if code == EXIT_NOTHING_NEW:
+            raise AirflowSkipException(self._last)
         self._log.error("%s ended with exit code %d", stage, code)
         said = self._last.removeprefix(_ERROR)
         if code == EXIT_CONTRACT:

@@ -6,24 +6,46 @@ The fields in everyday use have no section, and so are the ones that the form op
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from airflow.sdk import Param
 
+from megascience_ops.config import AskingConfig
 from megascience_ops.recipe import Recipe
 
 BATCH = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-ADVANCED = "Advanced"
+URL = r"^(https?://\S+)?$"
+MODEL_AT_URL = r"^(\S+( @ https?://\S+)?)?$"
+STANDARDS = ("high", "low")
+EMBEDDERS = ("rules", "sentence_transformers", "endpoint", "vllm")
+
+STAGES, MODELS, QUALITY, ADVANCED = "Stages", "Models", "Quality", "Advanced"
+
+MODEL_FIELD = "model_"  # before the name of a stage: the field of its model
 
 
-def trigger_form(recipe: Recipe) -> dict[str, Param]:
-    """The params of a recipe's DAG. $MEGASCIENCE_TEXTBOOKS, _BATCH and _ROOT are the defaults of their fields."""
-    stages = recipe.names
-    some_stages = {
-        "type": "array",
-        "items": {"type": "string", "enum": stages},
-        "examples": stages,
-        "uniqueItems": True,
+def trigger_form(recipe: Recipe, *, by_hand: bool = True) -> dict[str, Param]:
+    """The params of a recipe's DAG. $MEGASCIENCE_TEXTBOOKS, _BATCH and _ROOT are the defaults of their fields.
+
+    `by_hand`: for a DAG that people trigger. Where Airflow starts the runs, a batch is named after its run, and takes
+    the books that are new.
+    """
+    return {
+        "recipe": Param(recipe.name, const=recipe.name),  # const: not shown, and not to be changed
+        **_everyday(by_hand),
+        **_stages(recipe),
+        **_models(recipe),
+        **_quality(),
+        **_advanced(recipe, by_hand),
     }
+
+
+def asking(recipe: Recipe) -> list[str]:
+    """The stages that ask a model."""
+    return [stage.name for stage in recipe.stages if issubclass(stage.config, AskingConfig)]
+
+
+def _everyday(by_hand: bool) -> dict[str, Param]:
     return {
         "textbooks": Param(
             os.environ.get("MEGASCIENCE_TEXTBOOKS"),
@@ -33,15 +55,15 @@ def trigger_form(recipe: Recipe) -> dict[str, Param]:
             type=["string", "null"],
         ),
         "batch": Param(
-            os.environ.get("MEGASCIENCE_BATCH", "default"),
+            os.environ.get("MEGASCIENCE_BATCH", "default") if by_hand else None,
             title="Batch",
             description="Name under which these textbooks are curated: letters, digits, dot, hyphen, underscore. "
-            "The same name again goes on where the last run ended.",
-            type="string",
+            "The same name again goes on where the last run ended. Empty: the partition key, or the run's time.",
+            type=["string", "null"],
             pattern=BATCH,
         ),
         "engine": Param(
-            "rules",
+            os.environ.get("MEGASCIENCE_ENGINE", "rules"),
             title="Engine",
             description="Who answers the prompts.",
             type="string",
@@ -53,55 +75,131 @@ def trigger_form(recipe: Recipe) -> dict[str, Param]:
             },
         ),
         "url": Param(
-            None,
+            os.environ.get("MEGASCIENCE_URL"),
             title="Endpoint URL",
             description="Address of the server, up to and with /v1, where the engine is endpoint. Its key is never "
             "typed here: the workers take it from $OPENAI_API_KEY or from the connection megascience_endpoint.",
             type=["string", "null"],
-            pattern=r"^(https?://\S+)?$",
+            pattern=URL,
         ),
         "model": Param(
-            None,
+            os.environ.get("MEGASCIENCE_MODEL"),
             title="Model",
-            description="Name of the model, as the server calls it; for vllm also a folder with its weights.",
+            description="Name of the model, as the server calls it; for vllm also a folder with its weights. Single "
+            "stages may have another one: see Models.",
             type=["string", "null"],
         ),
         "limit": Param(
             None,
             title="Limit",
-            description="At most so many textbooks, the first by path; empty for all.",
+            description="At most so many textbooks, the first by path, to try it out; empty for all.",
             type=["integer", "null"],
             minimum=1,
         ),
-        "root": Param(
-            os.environ.get("MEGASCIENCE_ROOT", ""),
-            title="Root",
-            description="Folder, or bucket and prefix, that holds batches, receipts and datasets.",
-            type="string",
-            minLength=1,
-            section=ADVANCED,
-        ),
+    }
+
+
+def _stages(recipe: Recipe) -> dict[str, Param]:
+    some: dict[str, Any] = {
+        "type": "array",
+        "items": {"type": "string", "enum": recipe.names},
+        "examples": recipe.names,
+        "uniqueItems": True,
+        "section": STAGES,
+    }
+    return {
         "stages": Param(
-            stages,
-            title="Stages",
-            description="The stages to run; the others are skipped and what they made before is used.",
-            section=ADVANCED,
+            recipe.names,
+            title="Stages to run",
+            description="The others are skipped, and what they made before is used.",
             minItems=1,
-            **some_stages,
+            **some,
         ),
         "recompute": Param(
             [],
             title="Recompute",
             description="Stages to compute again although nothing changed. Kept completions are still used.",
+            **some,
+        ),
+    }
+
+
+def _models(recipe: Recipe) -> dict[str, Param]:
+    fields = {
+        f"{MODEL_FIELD}{name}": Param(
+            None,
+            title=f"Model for {name}",
+            description="A model of its own for this stage, as `name`, or as `name @ http://server/v1` where another "
+            "server has it; empty for the one above.",
+            type=["string", "null"],
+            pattern=MODEL_AT_URL,
+            section=MODELS,
+        )
+        for name in asking(recipe)
+    }
+    return {
+        **fields,
+        "embedder": Param(
+            "rules",
+            title="Embedder",
+            description="Who turns questions into vectors, to find benchmark questions near them.",
+            type="string",
+            enum=list(EMBEDDERS),
+            values_display={"rules": "rules: lexical vectors", "vllm": "vllm: a server of our own"},
+            section=MODELS,
+        ),
+        "embedding_model": Param(
+            None,
+            title="Embedding model",
+            description="As `name`, or as `name @ http://server/v1`; needed by every embedder but rules.",
+            type=["string", "null"],
+            pattern=MODEL_AT_URL,
+            section=MODELS,
+        ),
+    }
+
+
+def _quality() -> dict[str, Param]:
+    return {
+        "standards": Param(
+            list(STANDARDS),
+            title="Standards of extraction",
+            description="high: questions that take several steps of reasoning. low: every question that stands on its "
+            "own. Each passage is read once for each.",
+            type="array",
+            items={"type": "string", "enum": list(STANDARDS)},
+            examples=list(STANDARDS),
+            uniqueItems=True,
+            minItems=1,
+            section=QUALITY,
+        ),
+    }
+
+
+def _advanced(recipe: Recipe, by_hand: bool) -> dict[str, Param]:
+    return {
+        "root": Param(
+            os.environ.get("MEGASCIENCE_ROOT", ""),
+            title="Root",
+            description="Folder, or bucket and prefix, that holds batches, receipts and datasets.",
+            type="string",
+            minLength=int(by_hand),  # a schedule has to be able to start, and its first task says what is missing
             section=ADVANCED,
-            **some_stages,
+        ),
+        "only_new": Param(
+            not by_hand,
+            title="Only new textbooks",
+            description="Leave out files that another batch has looked at; where none is left, the run is skipped.",
+            type="boolean",
+            section=ADVANCED,
         ),
         "settings": Param(
             {},
             title="Settings",
-            description='What single stages are told, by stage: {"refine_qa": {"max_unread": 0.05}}.',
+            description='What single stages are told, by stage: {"refine_qa": {"max_unread": 0.05}}. Goes before the '
+            "other fields.",
             type="object",
-            propertyNames={"enum": stages},
+            propertyNames={"enum": recipe.names},
             additionalProperties={"type": "object"},
             section=ADVANCED,
         ),

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from megascience_airflow.params import BATCH, MODEL_FIELD, STANDARDS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from megascience_ops.stage import Stage
 
+RUN_TIME = "%Y-%m-%dT%H-%M-%S"
+
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The fields of the trigger form (see `params.py`) under their own names. `stages` and `recompute` name stages."""
+    """The fields of the trigger form (see `params.py`) under their own names. `stages` and `recompute` name stages.
+
+    `settings` is what single stages are told, by stage; the fields that concern a single stage are in it.
+    """
 
     recipe: str
     root: str
@@ -28,16 +39,22 @@ class RunSettings:
     limit: int | None
     stages: tuple[str, ...]
     recompute: tuple[str, ...]
+    embedder: Mapping[str, str]
     settings: Mapping[str, Mapping[str, Any]]
 
 
 def run_settings(context: Context) -> RunSettings:
-    """The settings of the run that `context` belongs to: recipe and DAG have one name, a partition key is the batch."""
-    params = context["params"]
+    """The settings of the run that `context` belongs to. The batch is the partition key, the form's, or the run's time.
+
+    Raises AirflowFailException, in one line, on what no stage could make sense of.
+    """
+    params, run = context["params"], context["dag_run"]
+    batch = getattr(run, "partition_key", None) or params["batch"] or run.run_after.strftime(RUN_TIME)
+    _refuse_nonsense(params, batch)
     return RunSettings(
-        recipe=context["dag"].dag_id,
+        recipe=params["recipe"],
         root=params["root"],
-        batch=getattr(context["dag_run"], "partition_key", None) or params["batch"],
+        batch=batch,
         textbooks=params["textbooks"] or None,
         engine=params["engine"],
         url=params["url"] or None,
@@ -45,12 +62,16 @@ def run_settings(context: Context) -> RunSettings:
         limit=params["limit"],
         stages=tuple(params["stages"]),
         recompute=tuple(params["recompute"]),
-        settings=params["settings"],
+        embedder={"kind": params["embedder"], **_who(params["embedding_model"])},
+        settings=_by_stage(params),
     )
 
 
 def stage_command(stage: Stage, run: RunSettings, told: Mapping[str, Any]) -> list[str]:
-    """The command that brings `stage` up to date, as a list of arguments; `told` are the stage's own settings."""
+    """The command that brings `stage` up to date, as a list of arguments; `told` are the stage's own settings.
+
+    What other stages are told goes along, so that the first of them refuses what a later one would stumble over.
+    """
     command = [sys.executable, "-m", "megascience_ops", "stage", stage.name]
     options = {
         "root": run.root,
@@ -63,5 +84,47 @@ def stage_command(stage: Stage, run: RunSettings, told: Mapping[str, Any]) -> li
         "limit": run.limit,
     }
     command += [f"--{option}={value}" for option, value in options.items() if value is not None]
-    command += [f"--set={stage.name}.{name}={json.dumps(value)}" for name, value in told.items()]
+    command += [f"--set=embedder.{name}={json.dumps(value)}" for name, value in run.embedder.items()]
+    for name, settings in {**run.settings, stage.name: told}.items():
+        command += [f"--set={name}.{setting}={json.dumps(value)}" for setting, value in settings.items()]
     return command + ["--recompute"] * (stage.name in run.recompute)
+
+
+def _by_stage(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What single stages are told, from the fields that concern one; what `settings` says goes before them."""
+    told: dict[str, dict[str, Any]] = {}
+    for field in params:
+        if field.startswith(MODEL_FIELD) and params[field]:
+            told[field.removeprefix(MODEL_FIELD)] = {"engine": _who(params[field])}
+    if sorted(params["standards"]) != sorted(STANDARDS):
+        told.setdefault("extract_qa", {})["standards"] = params["standards"]
+    if params["only_new"]:
+        told["discover_books"] = {"only_new": True}
+    return {name: {**told.get(name, {}), **params["settings"].get(name, {})} for name in {**told, **params["settings"]}}
+
+
+def _who(said: str | None) -> dict[str, str]:
+    """`name`, or `name @ http://server/v1`, as settings of an engine."""
+    model, at, url = (said or "").partition(" @ ")
+    return ({"model": model} if model else {}) | ({"url": url} if at else {})
+
+
+def _refuse_nonsense(params: Mapping[str, Any], batch: str) -> None:
+    """Raises AirflowFailException on fields that contradict each other, naming the fields and what to do."""
+    stages, recompute = set(params["stages"]), set(params["recompute"])
+    given = {field: params[field] for field in ("url", "model") if params[field]}
+    wrong = {field for field, value in given.items() if value != os.environ.get(f"MEGASCIENCE_{field.upper()}")}
+    models = [field for field in params if field.startswith(MODEL_FIELD) and params[field]]
+    if not params["root"]:
+        raise AirflowFailException("no Root: fill it in, or set $MEGASCIENCE_ROOT where Airflow's parts are started")
+    if not params["textbooks"] and stages & {"discover_books", "digitize_books"}:
+        raise AirflowFailException("no Textbooks: fill in where they are, or set $MEGASCIENCE_TEXTBOOKS")
+    if not re.fullmatch(BATCH, batch):
+        raise AirflowFailException(f"{batch!r} cannot name a batch: letters, digits, dot, hyphen, underscore")
+    if extra := sorted(recompute - stages):
+        raise AirflowFailException(f"Recompute names {', '.join(extra)}, which is not among the Stages to run: add it")
+    if params["engine"] == "rules" and (wrong or models):
+        field = sorted([*wrong, *models])[0]
+        raise AirflowFailException(f"{field} is given, but rules ask no model: choose another Engine, or empty {field}")
+    if params["embedder"] == "rules" and params["embedding_model"]:
+        raise AirflowFailException("an Embedding model is given, but rules use none: choose another Embedder")

@@ -12,6 +12,7 @@ from airflow.sdk import BaseHook, BaseOperator, TriggerRule
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
 
 from megascience_airflow.local import LocalCommand
+from megascience_airflow.outcome import announce, nothing_came, skip_downstream
 from megascience_airflow.run_settings import RunSettings, run_settings, stage_command
 from megascience_ops.stage import DatasetStage, Stage
 
@@ -59,8 +60,20 @@ class StageOperator(BaseOperator):
         command = stage_command(self.stage, run, told)
         self.log.info("running %s", shlex.join(command))
         self._command = LocalCommand(command, self._environment(run, told), self.log)
-        summary = self._command.run(self.stage.name)
+        try:
+            summary = self._command.run(self.stage.name)
+        except AirflowSkipException:  # there is nothing new
+            skip_downstream(self)
+            raise
+        return self.finish(context, run, summary)
+
+    def finish(self, context: Context, run: RunSettings, summary: dict[str, Any]) -> dict[str, Any]:
+        """What is done with a receipt's summary, whatever the runtime: log, asset events, and an early end."""
         self.log.info("done: %s: %s", self.stage.name, sentence(summary))
+        announce(context, self.outlets, run, summary)
+        if nothing_came(self.stage, run, summary):
+            self.log.info("no textbook here is new: the stages after this one are skipped")
+            skip_downstream(self)
         return summary
 
     def on_kill(self) -> None:
@@ -81,7 +94,7 @@ class StageOperator(BaseOperator):
     def _environment(self, run: RunSettings, told: Mapping[str, Any]) -> dict[str, str]:
         """The worker's own environment, with the endpoint's key from its connection where the worker has none."""
         environment = dict(os.environ)
-        engines = {run.engine, (told.get("engine") or {}).get("kind")}
+        engines = {run.engine, run.embedder.get("kind"), (told.get("engine") or {}).get("kind")}
         if KEY_VARIABLE not in environment and "endpoint" in engines:
             # a server of one's own may ask for no key, and then there is no connection either
             with contextlib.suppress(AirflowNotFoundException):

@@ -31,7 +31,7 @@ os.environ.update(
     AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING",
     AIRFLOW__USAGE_DATA_COLLECTION__ENABLED="False",
 )
-for name in ("MEGASCIENCE_ROOT", "MEGASCIENCE_TEXTBOOKS", "MEGASCIENCE_BATCH", "OPENAI_API_KEY"):
+for name in [name for name in os.environ if name.startswith("MEGASCIENCE_") or name == "OPENAI_API_KEY"]:
     os.environ.pop(name, None)
 sys.path.insert(0, str(REPOSITORY / "plugins"))  # as Airflow does at its start
 

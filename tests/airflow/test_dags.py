@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -25,12 +24,20 @@ STAGES = {stage.name: stage for stage in TEXTBOOK_REASONING.stages}
 
 def test_dags_folder_imports_without_errors(dagbag: DagBag) -> None:
     assert dagbag.import_errors == {}
-    assert set(dagbag.dags) == {"textbook_reasoning"}
+    assert set(dagbag.dags) == {f"textbook_reasoning{how}" for how in ("", "_scheduled", "_arrivals")}
 
 
-def test_textbook_reasoning_has_the_stages_of_its_recipe_in_order(dag: DAG) -> None:
-    assert [task.task_id for task in dag.topological_sort()] == TEXTBOOK_REASONING.names
-    assert len(dag.tasks) == 16
+def test_every_dag_has_the_stages_of_its_recipe_in_order(dagbag: DagBag) -> None:
+    for dag in dagbag.dags.values():
+        assert [task.task_id for task in dag.topological_sort()] == TEXTBOOK_REASONING.names
+
+
+def test_dags_that_start_by_themselves_are_off_until_unpaused(dagbag: DagBag) -> None:
+    assert {name: dag.is_paused_upon_creation for name, dag in dagbag.dags.items()} == {
+        "textbook_reasoning": False,
+        "textbook_reasoning_scheduled": True,
+        "textbook_reasoning_arrivals": True,
+    }
 
 
 def test_edges_carry_the_rows_that_the_next_stage_reads(dag: DAG) -> None:
@@ -89,60 +96,3 @@ print(time.process_time() - started, *[name for name in {HEAVY!r} if name in sys
     ).stdout.split()
     assert heavy == []
     assert float(seconds) < PARSE_SECONDS
-
-
-def check(dag: DAG, told: dict[str, Any]) -> None:
-    for name, value in told.items():
-        copy(dag.params.get_param(name)).resolve(value)
-
-
-@pytest.mark.parametrize(
-    "told",
-    [
-        {"root": "/data"},
-        {"textbooks": None},
-        {"batch": "2026-11.physics_1"},
-        {"engine": "endpoint", "url": "http://127.0.0.1:8000/v1", "model": "some/model"},
-        {"url": ""},
-        {"limit": 1},
-        {"stages": ["refine_qa"], "recompute": ["refine_qa"]},
-        {"settings": {"refine_qa": {"max_unread": 0.05}}},
-    ],
-)
-def test_trigger_form_accepts_what_is_right(dag: DAG, told: dict[str, Any]) -> None:
-    check(dag, told)
-
-
-@pytest.mark.parametrize(
-    "told",
-    [
-        {"root": ""},
-        {"batch": "../elsewhere"},
-        {"batch": ""},
-        {"engine": "gpt"},
-        {"url": "file:///etc/passwd"},
-        {"url": "http://two words"},
-        {"limit": 0},
-        {"limit": 1.5},
-        {"stages": []},
-        {"stages": ["refine"]},
-        {"stages": ["refine_qa", "refine_qa"]},
-        {"recompute": "refine_qa"},
-        {"settings": {"refine": {}}},
-        {"settings": {"refine_qa": 3}},
-    ],
-)
-def test_trigger_form_refuses_what_is_wrong(dag: DAG, told: dict[str, Any]) -> None:
-    from airflow.sdk.exceptions import ParamValidationError
-
-    with pytest.raises(ParamValidationError):
-        check(dag, told)
-
-
-def test_trigger_form_has_words_for_people_and_asks_no_secret(dag: DAG) -> None:
-    for name in dag.params:
-        param = dag.params.get_param(name)
-        assert param.schema["title"] and param.description, name
-        assert not {"key", "token", "password", "secret"} & set(name.split("_"))
-    sections = [dag.params.get_param(name).schema.get("section") for name in dag.params]
-    assert sections[0] is None and "Advanced" in sections

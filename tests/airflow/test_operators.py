@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import DAG, TriggerRule
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from megascience_airflow.local import LocalCommand, summary
 from megascience_airflow.operators import (
@@ -70,7 +70,7 @@ def run(log: logging.Logger) -> Run:
 def settings(**told: Any) -> RunSettings:
     nothing: dict[str, Any] = {"textbooks": None, "url": None, "model": None, "limit": None, "recompute": ()}
     some = {"recipe": "textbook_reasoning", "root": "/data", "batch": "b", "engine": "rules", "stages": NAMES}
-    return RunSettings(**{**nothing, **some, "settings": {}, **told})
+    return RunSettings(**{**nothing, **some, "embedder": {"kind": "rules"}, "settings": {}, **told})
 
 
 # --- the arrow ------------------------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def test_command_is_a_list_that_no_shell_reads() -> None:
     assert command == [
         *(sys.executable, "-m", "megascience_ops", "stage", "refine_qa"),
         *("--root=/data", "--batch=b", "--recipe=textbook_reasoning", "--textbooks=/my books; rm -rf ~"),
-        *("--engine=rules", "--limit=3"),
+        *("--engine=rules", "--limit=3", '--set=embedder.kind="rules"'),
         *("--set=refine_qa.max_unread=0.05", '--set=refine_qa.engine={"model": "m"}', "--recompute"),
     ]
 
@@ -157,6 +157,7 @@ def test_last_line_is_returned_whatever_was_printed_before(run: Run) -> None:
         ("fail('INFO begun\\nerror: x has no y: add it', 65)", AirflowFailException, "x has no y: add it"),
         ("fail('', 65)", AirflowFailException, "refine_qa ended with exit code 65"),
         ("fail('error: server is down; try again', 75)", AirflowException, "server is down; try again"),
+        ("fail('nothing to do: no textbook', 99)", AirflowSkipException, "nothing to do: no textbook"),
         ("fail('', 137)", AirflowException, "refine_qa was ended by SIGKILL (often: out of memory)"),
         ("os.kill(os.getpid(), 9)", AirflowException, "refine_qa was ended by SIGKILL (often: out of memory)"),
         ("os.kill(os.getpid(), 15)", AirflowException, "refine_qa was ended by SIGTERM"),

@@ -106,7 +106,7 @@ class DigitizedBook(ClassifiedBook):
 
 
 class Source(Frozen):
-    """Where a row comes from: enough to open the book at the page."""
+    """Where a row comes from: enough to open the book at the page. `section` is the path of headings above it."""
 
     book_id: str
     title: str
@@ -119,15 +119,21 @@ class Source(Frozen):
 class Chunk(Row):
     """A passage that fits one prompt. `answer_key`: the book's answers to its exercises, printed elsewhere in the book.
 
-    `page_starts` are the offsets in `text` (code points) at which the pages from `source.page_start` on begin.
+    `page_starts` are the offsets in `text` (code points) at which the pages from `source.page_start` on begin, and
+    `overlap` is the offset at which what the passage before does not have begins. `region` is the part of the book that
+    most of it belongs to: body, exercises, answer_key, front_matter, index, bibliography. `n_tokens` counts text and
+    key, by what `tokenizer` names.
     """
 
     source: Source
     subject: Subject
     text: str
     answer_key: str
+    region: str
     n_tokens: int
+    tokenizer: str
     page_starts: list[int]
+    overlap: int
 
 
 class Pair(Row):

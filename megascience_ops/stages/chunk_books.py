@@ -6,34 +6,52 @@ never sees the back of the book.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from megascience_ops.books.blocks import find_blocks
 from megascience_ops.books.chunks import Passage, chunk
 from megascience_ops.books.exercises import join_answers
+from megascience_ops.books.tokenizer import counter
 from megascience_ops.config import StageConfig
 from megascience_ops.rows import Chunk, DigitizedBook, Source
 from megascience_ops.stage import Aside, Ask, Outcome, RowStage
 
 
 class Config(StageConfig):
-    """`max_tokens`: the length of a passage, its answer key not counted."""
+    """`max_tokens`: the length of a passage with its answer key; `overlap` of them repeat the end of the one before.
+
+    `tokenizer` counts them: a model's tokenizer.json or the folder of one, or the address of a vLLM server that has the
+    model; where none is named they are estimated, with a margin.
+    """
 
     max_tokens: int = Field(default=4096, ge=128)
+    overlap: int = Field(default=0, ge=0)
+    tokenizer: str | None = None
+
+    @model_validator(mode="after")
+    def _room(self) -> Config:
+        if 2 * self.overlap > self.max_tokens:
+            raise ValueError(f"overlap {self.overlap} is more than half of max_tokens {self.max_tokens}")
+        return self
 
 
 async def run(book: DigitizedBook, ask: Ask, config: Config) -> Outcome:
     """The passages of the book, in order."""
-    blocks = find_blocks(book.pages)
-    passages = chunk(blocks, join_answers(blocks), config.max_tokens)
+    passages = await asyncio.to_thread(_passages, book, config)  # a server may have to be asked for its tokens
     if not passages:
         return Aside("no_text", f"{book.title}: {book.n_pages} pages without a line of text")
-    return [_chunk(book, place, passage) for place, passage in enumerate(passages)]
+    return [_chunk(book, place, passage, config) for place, passage in enumerate(passages)]
 
 
-def _chunk(book: DigitizedBook, place: int, passage: Passage) -> Chunk:
+def _passages(book: DigitizedBook, config: Config) -> list[Passage]:
+    blocks = find_blocks(book.pages)
+    return chunk(blocks, join_answers(blocks), config.max_tokens, counter(config.tokenizer), config.overlap)
+
+
+def _chunk(book: DigitizedBook, place: int, passage: Passage, config: Config) -> Chunk:
     content = hashlib.sha256(f"{passage.text}\0{passage.answer_key}".encode("utf-8", "replace")).hexdigest()
     return Chunk(
         id=f"{book.id}/{place:04}-{content[:8]}",
@@ -48,9 +66,12 @@ def _chunk(book: DigitizedBook, place: int, passage: Passage) -> Chunk:
         subject=book.subject,
         text=passage.text,
         answer_key=passage.answer_key,
+        region=passage.region,
         n_tokens=passage.n_tokens,
+        tokenizer=config.tokenizer or "estimate",
         page_starts=list(passage.page_starts),
+        overlap=passage.overlap,
     )
 
 
-STAGE = RowStage("chunk_books", DigitizedBook, Chunk, run, Config)
+STAGE = RowStage("chunk_books", DigitizedBook, Chunk, run, Config, version=2)

@@ -1,0 +1,114 @@
+"""Units of a book: blocks that stay together, and what becomes of one that is longer than a passage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from megascience_ops.books.answer_key import written
+from megascience_ops.books.block import Block
+from megascience_ops.books.exercises import KeyedAnswer
+from megascience_ops.books.tokens import Count
+
+SPACE = 1  # tokens of the blank line between two blocks
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Blocks never parted when they fit: an example with its solution, an exercise with its options.
+
+    `first` is the place of its first block in the book, -1 for the rest of a block that was cut. `answers` are those to
+    its blocks, each with the place of its block in `blocks`. `tokens` counts text, spaces and answers.
+    """
+
+    blocks: tuple[Block, ...]
+    first: int
+    level: int
+    tokens: int
+    answers: tuple[tuple[int, KeyedAnswer], ...] = ()
+
+    @property
+    def region(self) -> str:
+        """The part of the book that it belongs to."""
+        return self.blocks[0].region
+
+
+def units(blocks: Sequence[Block], keyed: Sequence[KeyedAnswer], limit: int, count: Count) -> list[Unit]:
+    """The units of a book, in order; one of more than `limit` tokens is cut at blocks, lines, sentences, anywhere."""
+    answers: dict[int, list[KeyedAnswer]] = {}
+    for answer in keyed:
+        answers.setdefault(answer.index, []).append(answer)
+    sizes = [tokens + SPACE for tokens in count([block.text for block in blocks])]
+    printed = dict(zip(answers, count([_printed(some) for some in answers.values()]), strict=True))
+    found = []
+    for first, members in _together(blocks):
+        places = range(first, first + len(members))
+        tokens = sum(sizes[place] + printed.get(place, 0) for place in places)
+        belonging = tuple((place - first, answer) for place in places for answer in answers.get(place, ()))
+        unit = Unit(tuple(members), first, members[0].level, tokens, belonging)
+        found += (
+            [unit] if tokens <= limit else _cut_up(unit, sizes[first : first + len(members)], printed, limit, count)
+        )
+    return found
+
+
+def _printed(answers: Sequence[KeyedAnswer]) -> str:
+    return "\n".join(written(answer.label, answer.answer) for answer in answers)
+
+
+def _together(blocks: Sequence[Block]) -> list[tuple[int, list[Block]]]:
+    groups: list[tuple[int, list[Block]]] = []
+    glued = False
+    for index, block in enumerate(blocks):
+        if not groups or not (block.level == 0 or (glued and block.level <= 1)):
+            groups.append((index, []))
+        groups[-1][1].append(block)
+        if block.level >= 2:
+            glued = block.kind in ("example", "question", "exercise")
+    return groups
+
+
+def _cut_up(unit: Unit, sizes: Sequence[int], printed: Mapping[int, int], limit: int, count: Count) -> list[Unit]:
+    """Its blocks as units of their own, each cut further where it has to be; an answer stays with its block."""
+    pieces: list[Unit] = []
+    for offset, (block, size) in enumerate(zip(unit.blocks, sizes, strict=True)):
+        place = unit.first + offset
+        answers = tuple((0, answer) for at, answer in unit.answers if at == offset)
+        parts = _split(block, size, limit, count)
+        for number, (part, tokens) in enumerate(parts):
+            level = unit.level if not pieces else block.level if number == 0 else 0
+            tokens += printed.get(place, 0) if number == 0 else 0
+            pieces.append(Unit((part,), place if number == 0 else -1, level, tokens, answers if number == 0 else ()))
+    return pieces
+
+
+def _split(block: Block, size: int, limit: int, count: Count) -> list[tuple[Block, int]]:
+    if size <= limit:
+        return [(block, size)]
+    parts: list[tuple[Block, int]] = []
+    place = 0
+    for text, tokens in _cut(block.text, size, limit, count):
+        turns = tuple((at - place, page) for at, page in block.turns if place <= at < place + len(text))
+        page = max((page for at, page in block.turns if at <= place), default=block.page)
+        label = block.label if not parts else ""
+        parts.append((replace(block, label=label, text=text, page=page, body=text, turns=turns), tokens))
+        place += len(text)
+    return parts
+
+
+def _cut(text: str, size: int, limit: int, count: Count) -> list[tuple[str, int]]:
+    """Cut a text in halves until all fit: at a line, after a sentence, at a space, or in the middle."""
+    if size <= limit or len(text) < 2:
+        return [(text, size)]
+    middle = len(text) // 2
+    for separator in (r"\n", r"(?<=[.?!])\s", r"\s"):
+        places = [found.end() for found in re.finditer(separator, text) if 0 < found.end() < len(text)]
+        near = [place for place in places if abs(place - middle) <= len(text) // 4]
+        if near:
+            middle = min(near, key=lambda place: abs(place - middle))
+            break
+    halves = [text[:middle], text[middle:]]
+    return [
+        part for half, tokens in zip(halves, count(halves), strict=True) for part in _cut(half, tokens, limit, count)
+    ]

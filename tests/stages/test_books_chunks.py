@@ -1,0 +1,153 @@
+"""How a book is cut: exercises apart from the text around them, overlap, section paths, and what counts the tokens."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from megascience_ops.books.blocks import find_blocks
+from megascience_ops.books.chunks import Passage, chunk
+from megascience_ops.books.exercises import join_answers
+from megascience_ops.books.tokenizer import counter
+from megascience_ops.books.tokens import Count, count_tokens, estimated
+from megascience_ops.errors import ContractError, TransientError
+from megascience_ops.rows import Page
+from megascience_ops.stages.chunk_books import Config
+
+PROSE = (
+    "The gas presses on the walls of its vessel, since its molecules strike them without a pause and without a loss. "
+)
+BOOK = "\n\n".join(
+    f"## {n} Gases, part {n}\n\n{PROSE * 12}\n\n{PROSE * 12}\n\n### Exercises\n\n"
+    + "\n\n".join(f"{i}. How large is the pressure of {i} mol in a vessel of {n} litres? {PROSE}" for i in range(1, 7))
+    for n in (1, 2)
+)
+
+
+def cut(text: str, limit: int, count: Count = estimated, overlap: int = 0) -> list[Passage]:
+    blocks = find_blocks([Page(number=1, text=f"# Gases\n\n{text}", verdict="text")])
+    return chunk(blocks, join_answers(blocks), limit, count, overlap)
+
+
+def test_exercises_are_apart_from_the_text_around_them() -> None:
+    found = cut(BOOK, 2000)
+    assert [passage.region for passage in found] == ["body", "exercises", "body", "exercises"]
+    assert all(passage.text.startswith("### Exercises") for passage in found[1::2])
+    assert all("How large" not in passage.text for passage in found[::2])
+
+
+def test_exercises_too_few_to_matter_stay_with_their_text() -> None:
+    text = f"## 1 Gases\n\n{PROSE * 12}\n\n### Exercises\n\n1. What is a gas?\n\n## 2 Fluids\n\n{PROSE * 12}"
+    assert len(cut(text, 4096)) == 1
+
+
+def test_passage_names_the_headings_it_stands_under() -> None:
+    assert [passage.section for passage in cut(BOOK, 2000)] == [
+        "Gases",
+        "Gases > 1 Gases, part 1 > Exercises",
+        "Gases > 2 Gases, part 2",
+        "Gases > 2 Gases, part 2 > Exercises",
+    ]
+
+
+def test_overlap_repeats_whole_ends_and_is_told() -> None:
+    plain, found = cut(BOOK, 400), cut(BOOK, 400, overlap=60)
+    assert all(passage.overlap == 0 for passage in plain)
+    assert max(passage.n_tokens for passage in found) <= 400
+    assert sum(passage.overlap > 0 for passage in found) > len(found) / 3
+    for before, passage in pairwise(found):
+        assert before.text.endswith(passage.text[: passage.overlap].strip())
+        assert count_tokens(passage.text[: passage.overlap]) <= 60
+    joined = "".join(passage.text[passage.overlap :] for passage in found)
+    assert "".join(joined.split()) == "".join(passage.text for passage in plain).replace("\n", "").replace(" ", "")
+
+
+def test_overlap_that_leaves_no_room_is_refused() -> None:
+    with pytest.raises(ValidationError, match="overlap 300 is more than half of max_tokens 512"):
+        Config(max_tokens=512, overlap=300)
+
+
+@pytest.fixture(scope="module")
+def tokenizer_json(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A byte-pair vocabulary of our own, as a model's folder holds it."""
+    tokenizers = pytest.importorskip("tokenizers")
+    model = tokenizers.Tokenizer(tokenizers.models.BPE())
+    model.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False)
+    model.train_from_iterator([BOOK], trainer)
+    model.enable_truncation(10)
+    file = tmp_path_factory.mktemp("model") / "tokenizer.json"
+    model.save(str(file))
+    return file
+
+
+def test_tokenizer_of_a_model_decides_the_length(tokenizer_json: Path) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    model = tokenizers.Tokenizer.from_file(str(tokenizer_json))
+    model.no_truncation()
+    found = cut(BOOK, 300, counter(str(tokenizer_json.parent)))
+    assert len(found) != len(cut(BOOK, 300))
+    for passage in found:
+        length = len(model.encode(passage.text).ids)
+        assert length <= 300
+        assert passage.n_tokens == pytest.approx(length, rel=0.05)
+
+
+def test_tokenizer_that_is_none_says_what_to_name(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match=r"there is no .*nowhere; name a model's tokenizer.json"):
+        counter(str(tmp_path / "nowhere"))
+    pytest.importorskip("tokenizers")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(ContractError, match=r"is no tokenizer.json"):
+        counter(str(tmp_path))
+
+
+@pytest.fixture
+def vllm() -> Iterator[tuple[str, list[str]]]:
+    """A server with vLLM's route: a token for each word. Keeps what it was asked, and refuses `broken` and `busy`."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked.append(said["prompt"])
+            status = {"broken": 404, "busy": 503}.get(said["prompt"], 200 if self.path == "/tokenize" else 404)
+            count = len(said["prompt"].split())
+            body = json.dumps({"count": count, "max_model_len": 4096, "tokens": list(range(count))}).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1", asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_tokenizer_of_a_server_counts_what_it_is_sent(vllm: tuple[str, list[str]]) -> None:
+    url, asked = vllm
+    found = cut(BOOK, 600, counter(url))
+    assert asked
+    assert all(len(passage.text.split()) <= passage.n_tokens <= 600 for passage in found)
+
+
+def test_tokenizer_server_without_the_route_or_the_time(vllm: tuple[str, list[str]]) -> None:
+    count = counter(vllm[0])
+    with pytest.raises(ContractError, match="answers HTTP 404; name a vLLM server"):
+        count(["broken"])
+    with pytest.raises(TransientError, match="HTTP 503"):
+        count(["busy"])
+    with pytest.raises(TransientError, match="refused"):
+        counter("http://127.0.0.1:9/v1")(["gone"])

@@ -29,6 +29,7 @@ from megascience_airflow.operators import (
     PublishOperator,
     RefineQAOperator,
     ScreenBooksOperator,
+    TriageChunksOperator,
 )
 from megascience_airflow.params import trigger_form
 from megascience_ops.recipes import TEXTBOOK_REASONING as RECIPE
@@ -57,7 +58,8 @@ def flow() -> None:
     classified = ClassifyBooksOperator(reads=screened)
     digitized = DigitizeBooksOperator(reads=classified)
     passages = ChunkBooksOperator(reads=digitized)
-    pairs = ExtractQAOperator(reads=passages)
+    asking = TriageChunksOperator(reads=passages)
+    pairs = ExtractQAOperator(reads=asking)
     unique = DedupQuestionsOperator(reads=pairs)
     refined = RefineQAOperator(reads=unique)
     judged = JudgeCoTOperator(reads=refined)

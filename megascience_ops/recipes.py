@@ -20,6 +20,7 @@ from megascience_ops.stages import (
     publish,
     refine_qa,
     screen_books,
+    triage_chunks,
 )
 
 TEXTBOOK_REASONING = Recipe(
@@ -30,6 +31,7 @@ TEXTBOOK_REASONING = Recipe(
         classify_books.STAGE,
         digitize_books.STAGE,
         chunk_books.STAGE,
+        triage_chunks.STAGE,
         extract_qa.STAGE,
         dedup_questions.STAGE,
         refine_qa.STAGE,

@@ -42,10 +42,14 @@ BEFORE_YES = 1.3  # neighbours that are asked about until the one that is the sa
 
 @dataclass(frozen=True)
 class Passages:
-    """The passages to be read, and the books they come from: how many, their mean length, and pages without text."""
+    """The passages of books: how many, their mean length, the share that triage lets go on; pages without text.
+
+    Pairs are expected by the number of passages, whatever triage does: what it puts aside has none.
+    """
 
     chunks: float = 1_000
     tokens: float = 3_500
+    asking: float = 1.0
     books: float = 0
     scanned_pages: float = 0
 
@@ -84,12 +88,13 @@ def assumed(settings: Settings, passages: Passages, serving: Serving = CACHING) 
     flow = recipe(settings.recipe)
     asked = _calls(settings, passages, serving)
     rows: dict[str, float] = dict.fromkeys(flow.names[: flow.names.index("extract_qa")], passages.books)
-    rows["extract_qa"] = passages.chunks
+    rows |= {"triage_chunks": passages.chunks, "extract_qa": passages.chunks * passages.asking}
+    yields = PUBLISHED_YIELDS | {"extract_qa": PUBLISHED_YIELDS["extract_qa"] / (passages.asking or 1)}
     found = []
     after = 0.0
     for stage in flow.names:
         rows_in = rows.get(stage, after)
-        after = rows_in * PUBLISHED_YIELDS.get(stage, 1.0)
+        after = rows_in * yields.get(stage, 1.0)
         cost = Cost(stage, rows_in, source="assumed", model=model_of(settings, stage))
         for calls in asked.get(stage, ()):
             cost += calls.cost(stage, rows_in, serving)
@@ -126,7 +131,7 @@ def _calls(settings: Settings, passages: Passages, serving: Serving) -> Mapping[
             tuple(extract_qa.EXTRACT[one, standard] for one in get_args(Subject)),
             1,
             passages.tokens + ANSWER_KEY,
-            found[standard],
+            found[standard] / (passages.asking or 1),
         )
         for standard in get_args(Standard)
         if standard in config("extract_qa").standards

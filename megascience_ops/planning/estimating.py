@@ -74,7 +74,10 @@ async def passages(settings: Settings, *, fewest: int = FEWEST) -> Passages:
             found = replace(found, books=step.number, scanned_pages=mean(unread or [0]) * step.number)
         if step.stage.writes is Chunk:
             lengths = _values(settings, step, "n_tokens")
-            return replace(found, chunks=step.number, tokens=mean(lengths or [0]))
+            if step.stage.reads is Chunk:
+                asking = step.number / found.chunks if found.chunks else 0
+                return replace(found, tokens=mean(lengths or [0]), asking=asking)
+            found = replace(found, chunks=step.number)
     return found
 
 

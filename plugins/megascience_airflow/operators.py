@@ -20,6 +20,7 @@ from megascience_ops.stages import (
     publish,
     refine_qa,
     screen_books,
+    triage_chunks,
 )
 
 
@@ -51,6 +52,12 @@ class ChunkBooksOperator(StageOperator):
     """Cuts books into passages that fit a prompt, worked examples together with their solutions."""
 
     stage = chunk_books.STAGE
+
+
+class TriageChunksOperator(StageOperator):
+    """Sets aside passages with nothing to ask, before they cost a request."""
+
+    stage = triage_chunks.STAGE
 
 
 class ExtractQAOperator(StageOperator):

@@ -186,9 +186,10 @@ def test_assumed_asks_nobody_and_measures_the_passages(new_river, tmp_path: Path
 
     costs = {cost.stage: cost for cost in assumed(river.settings, found)}
 
-    river.flow("chunk_books")
-    lengths = [row.n_tokens for row in river.rows("chunk_books")]
-    assert (found.chunks, found.tokens) == (len(lengths), pytest.approx(sum(lengths) / len(lengths)))
+    river.flow("triage_chunks")
+    lengths = [row.n_tokens for row in river.rows("triage_chunks")]
+    assert found.chunks == len(river.rows("chunk_books"))
+    assert (found.chunks * found.asking, found.tokens) == pytest.approx((len(lengths), sum(lengths) / len(lengths)))
     assert costs["extract_qa"].calls == 2 * len(lengths)
     assert all(cost.source == "assumed" for cost in costs.values() if cost.calls)
     assert asyncio.run(passages(river.settings)) == found, "from the receipt as from the sample"
@@ -200,6 +201,17 @@ def test_assumed_yields_are_the_published_ones() -> None:
     assert costs["refine_qa"].rows == pytest.approx(767_893)
     assert costs["judge_contamination"].rows == pytest.approx(728_767)
     assert costs["publish"].rows == pytest.approx(651_840)
+
+
+def test_assumed_triage_spares_calls_and_no_pairs() -> None:
+    every, some = (
+        {cost.stage: cost for cost in assumed(Settings(root="."), Passages(chunks=1000, asking=asking))}
+        for asking in (1, 0.4)
+    )
+    assert some["triage_chunks"].rows == every["triage_chunks"].rows == 1000
+    assert some["extract_qa"].calls == pytest.approx(0.4 * every["extract_qa"].calls)
+    assert some["extract_qa"].completion_tokens == pytest.approx(every["extract_qa"].completion_tokens)
+    assert some["refine_qa"].rows == pytest.approx(every["refine_qa"].rows)
 
 
 # Calls, answers and time of ways of asking, as shares of the first: worked out for other prompts that do the same work,

@@ -22,6 +22,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,7 +85,7 @@ def score(gold: list[Item], found: list[Found], pages: list[str]) -> tuple[dict[
     absent = 0
     for item, answer in zip(gold, answers, strict=True):
         page = printed.page_of(item.question)
-        if page is None or not item.answer:
+        if page is None or not printed.hold(item.answer):
             absent += 1
             continue
         mine = scores[item.kind]
@@ -125,7 +126,8 @@ class _Index:
     """Questions by the word triples in them."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self.grams = [_grams(text) for text in texts]
+        self.texts = list(texts)
+        self.grams = [_grams(text) for text in self.texts]
         self.by_gram: dict[tuple[str, ...], list[int]] = {}
         for number, grams in enumerate(self.grams):
             for gram in grams:
@@ -139,7 +141,10 @@ class _Index:
 
     def nearest(self, text: str) -> int | None:
         shares = self._shares(text)
-        return shares[0][1] if shares and shares[0][0] >= ASKED else None
+        if not shares or shares[0][0] < ASKED:
+            return None
+        equal = [number for share, number in shares if share == shares[0][0]]  # they differ by a letter or a sign
+        return max(equal, key=lambda number: SequenceMatcher(None, text, self.texts[number]).ratio())
 
     def like(self, text: str) -> list[int]:
         return [number for share, number in self._shares(text) if share >= ASKED]
@@ -149,18 +154,25 @@ class _Pages:
     """The pages of a book, to be asked on which of them a question begins."""
 
     def __init__(self, pages: list[str]) -> None:
-        self.grams = [set(_grams(page)) for page in pages]
+        self.grams = [set(_grams(page)) | set(_grams_of(_prose(page))) for page in pages]
+        self.spreads = [page | after for page, after in zip(self.grams, [*self.grams[1:], set()], strict=True)]
 
     def page_of(self, question: str) -> int | None:
-        """The page, from 1, that has the most of the question's first words; None where none has enough."""
+        """The page, from 1, that has the most of the question's first words and of the others, with the page after it;
+        None where none has enough."""
         words = _words(question)
-        for length in (14, 30, 60):
-            wanted = set(zip(words[:length], words[1:length], words[2:length], strict=False))
-            shares = [len(wanted & page) for page in self.grams]
-            best = max(shares, default=0)
-            if wanted and best >= ON_PAGE * len(wanted):
-                return shares.index(best) + 1
-        return None
+        first, wanted = set(_grams_of(words[:14])), set(_grams_of(words))
+        shares = [len(first & page) / len(first) for page in self.grams]
+        spread = [len(wanted & pages) for pages in self.spreads]
+        best = max(range(len(shares)), key=lambda page: (shares[page] + 2 * spread[page] / len(wanted), shares[page]))
+        return best + 1 if shares[best] >= ON_PAGE or spread[best] >= ON_PAGE * len(wanted) else None
+
+    def hold(self, answer: str) -> bool:
+        """Whether an answer is printed: what is prose in it, half of it at least, on one page and the next."""
+        prose = set(_grams_of(_prose(answer)))
+        if len(prose) < 5:
+            return True
+        return any(2 * len(prose & pages) >= len(prose) for pages in self.spreads)
 
 
 def _words(text: str) -> list[str]:
@@ -168,9 +180,16 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\d+|[^\W\d_]{2,}", text.casefold())
 
 
+def _prose(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]{2,}", text.casefold())
+
+
+def _grams_of(words: list[str]) -> list[tuple[str, ...]]:
+    return list(zip(words, words[1:], words[2:], strict=False)) or [tuple(words)]
+
+
 def _grams(text: str) -> Counter[tuple[str, ...]]:
-    words = _words(text)
-    return Counter(zip(words, words[1:], words[2:], strict=False)) or Counter([tuple(words)])
+    return Counter(_grams_of(_words(text)))
 
 
 def _characters(text: str) -> Counter[str]:

@@ -18,7 +18,7 @@ _LISTED = re.compile(r"^( *)\d+\. +\{: \.(chapter|part|preface|appendix)\} +(?:\
 _SECTION = re.compile(r"^ +\d+\. +\[(.*?)\]\(contents/(\w+)\.md\)")
 _DIV = re.compile(r"<(/?)div\b([^>]*)>")
 _TYPE = re.compile(r'data-type="([^"]+)"')
-_STEP = re.compile(r"^\*\*(?:Strategy|Solution|Approach|Set ?up)\b", re.M)
+_STEP = re.compile(r"^(?:\*\*|<strong>)(?:Strategy|Solution|Approach|Set ?up)\b", re.M)
 _IMAGE = re.compile(r'!\[[^\]]*\]\([^()\s]*(?:\s+"(?:[^"\\]|\\.)*")?\s*\)')
 _LETTERED = re.compile(r"((?:^\d+\.\s.*\n(?:(?!\d+\.|\{:).+\n)*)+)\{: type=\"([aA])\"\}", re.M)
 _WORD = re.compile(r"\d+|[^\W\d_]+")

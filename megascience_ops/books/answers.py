@@ -74,7 +74,7 @@ def _section(blocks: Sequence[Block], place: int, parts: list[str], discussion: 
         full = [part for part in parts if part]
         words = sum(len(part.split()) for part in full)
         if full and not _resumes(blocks, place):
-            if discussion or _OBJECTIVES.match(block.text):
+            if _OBJECTIVES.match(block.text) or discussion and not _goes_on(full[-1], block.text):
                 break
             short_answer = words <= 25 and len(block.text.split()) > 40 and not _PART.match(block.text)
             if short_answer or _begins_anew(full, block.text) and not _asks_next(blocks, place):
@@ -82,6 +82,15 @@ def _section(blocks: Sequence[Block], place: int, parts: list[str], discussion: 
         add_paragraph(parts, block.text)
         place += 1
     return [part for part in parts if part], place
+
+
+def _goes_on(before: str, text: str) -> bool:
+    """Whether a discussion goes on in this paragraph: after an open sentence, in a formula, or after one."""
+    return not before.rstrip().endswith((".", "!", "?", ")", "”")) or _formula(text) or _formula(before)
+
+
+def _formula(text: str) -> bool:
+    return len(re.findall(r"[^\W\d_]{3,}", text)) < 8 and bool(re.search(r"[=≈<>∝]", text))
 
 
 def _resumes(blocks: Sequence[Block], place: int) -> bool:

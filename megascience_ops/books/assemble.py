@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from megascience_ops.books.columns import in_reading_order
+from megascience_ops.books.formulas import with_formulas
 from megascience_ops.books.glyphs import Glyph, PageGlyphs, turned
 from megascience_ops.books.scripts import SAME_LINE, SMALL, read_line
 
@@ -36,7 +37,7 @@ class Run(NamedTuple):
 def page_lines(page: PageGlyphs) -> list[Line]:
     """The lines of a page in reading order."""
     found: list[Line] = []
-    for turn, part in groupby(_carried(page.glyphs), key=lambda glyph: glyph.turn):
+    for turn, part in groupby(_carried(with_formulas(page.glyphs, page.bars)), key=lambda glyph: glyph.turn):
         glyphs = list(part)
         if not turn:
             runs = in_reading_order(_runs(glyphs), page.width, Run)
@@ -82,7 +83,7 @@ def _runs(glyphs: list[Glyph]) -> list[Run]:
             tall = glyph.high - glyph.low > 1.2 * size and glyph.low < base_y + 0.25 * size < glyph.high
             twin = glyph.x == run[-1].x and glyph.y == run[-1].y  # the letters of one ligature
             beside = step >= back and (tall or abs(shift) <= SAME_LINE * larger)
-            if beside or twin or _raised_again(run[-1], glyph, base_y):
+            if beside or twin or _raised_again(run[-1], glyph, base_y) or _on_shoulder(run[-1], glyph, size):
                 if space or (newline and step > 0.15 * larger):
                     last = run[-1]
                     run.append(last._replace(text=" ", x=last.right, left=last.right, right=glyph.left))
@@ -110,8 +111,18 @@ def _runs(glyphs: list[Glyph]) -> list[Run]:
 def _raised_again(before: Glyph, glyph: Glyph, base_y: float) -> bool:
     """Whether the glyph is a script's own script, which may stand far from the line."""
     shift, step = glyph.y - before.y, glyph.x - before.right
+    if not shift and glyph.size == before.size and -0.2 * glyph.size <= step <= 0.3 * glyph.size:
+        return True
     near = abs(shift) <= 0.5 * before.size and -0.2 * before.size <= step <= 0.3 * before.size
     return near and before.text != " " and abs(glyph.y - base_y) <= 1.2 * max(before.size, glyph.size)
+
+
+def _on_shoulder(before: Glyph, glyph: Glyph, size: float) -> bool:
+    """Whether the glyph is an exponent or an index of a tall bracket or fraction, at the height of its end."""
+    step = glyph.left - before.right
+    tall = before.high - before.low > 1.2 * size
+    at_end = before.high - size < glyph.low < before.high + 0.3 * size or before.low - 0.3 * size < glyph.y < before.low
+    return tall and at_end and -0.1 * size < step < 0.4 * size and glyph.size < SMALL * size
 
 
 def _base(glyphs: list[Glyph], i: int) -> Glyph:

@@ -11,7 +11,8 @@ from megascience_ops.books.blocks import Block
 from megascience_ops.books.labels import option, order
 
 ASKS = ("exercise", "question", "example")
-_CAPTION = re.compile(r"(?:Figure|Fig\.|Photo)\s+(?:[\dA-Z][\d.\-]*|by)\b[^?]*$", re.S)
+# "Figure 3.1 Two blocks"; "Figure 3.1 shows two blocks" is a sentence
+_CAPTION = re.compile(r"(?:(?:Figure|Fig\.|Photo)\s+[\dA-Z][\d.\-]*+(?!\s+[a-z]+s?\s)|Photo by\b)[^?]*$", re.S)
 
 
 @dataclass(frozen=True)
@@ -204,9 +205,18 @@ def question_text(blocks: Sequence[Block], index: int) -> tuple[str, int]:
             break
         if _new_matter(parts, block):
             break
-        add_paragraph(parts, block.text)
+        if not torn(parts, block.text):
+            add_paragraph(parts, block.text)
         end += 1
     return joined_text(parts), end
+
+
+def torn(parts: Sequence[str], text: str) -> bool:
+    """Whether a paragraph begins in the middle of a sentence that is not there: the rest of a figure's caption."""
+    before = next((part for part in reversed(parts) if part.strip()), "").rstrip()
+    if not before.endswith((".", "?", "!")) or "=" in before.split("\n")[-1]:
+        return False
+    return bool(re.match(r"[.,;)]+\s|[a-z]{2,} [a-z]", text)) and len(text) > 40 and not option(text)
 
 
 def add_paragraph(parts: list[str], text: str) -> None:

@@ -6,6 +6,7 @@ import ctypes
 import math
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pypdfium2.raw as pdfium
@@ -20,6 +21,7 @@ _SPACES = {0x20, 0xA0, 0x09, 0x0D, 0x3000, *range(0x2000, 0x200C)}
 _SAMPLE_STEP = 5  # every fifth glyph is asked whether its font maps it
 _HUGE = 1e6  # points
 _MAX_OBJECTS = 4000
+_THIN_BAR, _SHORT_BAR = 1.6, 2.5  # points
 
 
 class Glyph(NamedTuple):
@@ -40,8 +42,16 @@ class Glyph(NamedTuple):
     turn: int = 0
 
 
+class Bar(NamedTuple):
+    """A thin horizontal line that a page draws, in points: a fraction's, a root's, an underline or a table's."""
+
+    left: float
+    right: float
+    y: float
+
+
 class PageGlyphs(NamedTuple):
-    """A page's glyphs in content order, its size in points, and the counts its verdict rests on.
+    """A page's glyphs in content order, its size in points, the bars it draws, and what its verdict rests on.
 
     `n_unmapped` glyphs have no character at all, `n_damaged` one that means nothing (control, private
     use). `image_share` is the largest image's share of the page, `n_paths` the number of drawn shapes.
@@ -56,6 +66,7 @@ class PageGlyphs(NamedTuple):
     map_error_share: float
     image_share: float
     n_paths: int
+    bars: Sequence[Bar] = ()
 
 
 _SPACE = Glyph(" ", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -82,11 +93,13 @@ def read_glyphs(page: Any) -> PageGlyphs:
             errors = wrong / len(asked) if asked else 0.0
         finally:
             pdfium.FPDFText_ClosePage(text_page)
-    image_share, n_paths = _drawn(page, width * height)
+    image_share, n_paths, drawn = _drawn(page, width * height)
+    bars: Sequence[Bar] = [Bar(bar.left - x0, bar.right - x0, bar.y - y0) for bar in drawn]
     turns = Counter(glyph.turn for glyph in glyphs if glyph.size)
     quarter = turns.most_common(1)[0][0] if turns else 0
     if quarter:
         glyphs = [turned(glyph, quarter, width, height) if glyph.size else glyph for glyph in glyphs]
+        bars = ()  # they run upwards now
         width, height = (width, height) if quarter == 2 else (height, width)
     texts = Counter(glyph.text for glyph in glyphs if glyph.text in (UNMAPPED, _DAMAGED))
     if texts[_DAMAGED]:
@@ -101,6 +114,7 @@ def read_glyphs(page: Any) -> PageGlyphs:
         errors,
         image_share,
         n_paths,
+        bars,
     )
 
 
@@ -191,14 +205,21 @@ def _page_box(page: Any) -> tuple[float, float, float, float]:
     return 0.0, 0.0, pdfium.FPDF_GetPageWidthF(page) or 612.0, pdfium.FPDF_GetPageHeightF(page) or 792.0
 
 
-def _drawn(page: Any, area: float) -> tuple[float, int]:
-    """The largest image's share of the page, and how many shapes are drawn on it."""
+def _drawn(page: Any, area: float) -> tuple[float, int, list[Bar]]:
+    """The largest image's share of the page, how many shapes are drawn on it, and which of them are bars."""
     left, low, right, high = (ctypes.c_float() for _ in range(4))
     largest, paths = 0.0, 0
+    bars: list[Bar] = []
     for i in range(min(pdfium.FPDFPage_CountObjects(page), _MAX_OBJECTS)):
         thing = pdfium.FPDFPage_GetObject(page, i)
         kind = pdfium.FPDFPageObj_GetType(thing)
         paths += kind == pdfium.FPDF_PAGEOBJ_PATH
-        if kind == pdfium.FPDF_PAGEOBJ_IMAGE and pdfium.FPDFPageObj_GetBounds(thing, left, low, right, high):
+        if kind not in (pdfium.FPDF_PAGEOBJ_PATH, pdfium.FPDF_PAGEOBJ_IMAGE):
+            continue
+        if not pdfium.FPDFPageObj_GetBounds(thing, left, low, right, high):
+            continue
+        if kind == pdfium.FPDF_PAGEOBJ_IMAGE:
             largest = max(largest, abs((right.value - left.value) * (high.value - low.value)))
-    return min(largest / area, 1.0) if area > 0 else 0.0, paths
+        elif high.value - low.value < _THIN_BAR < _SHORT_BAR < right.value - left.value:
+            bars.append(Bar(left.value, right.value, (low.value + high.value) / 2))
+    return (min(largest / area, 1.0) if area > 0 else 0.0), paths, bars

@@ -10,7 +10,7 @@ from megascience_ops.books import headings, labels
 from megascience_ops.books.answer_key import read_key
 from megascience_ops.books.answers import labelled_answer, tail
 from megascience_ops.books.blocks import Block, find_blocks
-from megascience_ops.books.exercises import add_paragraph, joined_text, question_text
+from megascience_ops.books.exercises import add_paragraph, joined_text, question_text, torn
 from megascience_ops.books.wording import damage, tidy_answer, tidy_question
 
 _MARKER = re.compile(r"(?<=[.?!:)”])\s?(?:\^\{(\d{1,3})\}|\[\^(\d{1,3})\])(?=\s|$)")
@@ -108,7 +108,7 @@ def _example(blocks: Sequence[Block], index: int) -> list[RulePair]:
 def _example_question(blocks: Sequence[Block], index: int) -> tuple[str, int]:
     parts, end = [blocks[index].body], index + 1
     while end < len(blocks) and blocks[end].level <= 1 and blocks[end].kind in ("paragraph", "list", "footnote"):
-        if blocks[end].kind != "footnote":
+        if blocks[end].kind != "footnote" and not torn(parts, blocks[end].text):
             add_paragraph(parts, blocks[end].text)
         end += 1
     lines = [line for part in parts for line in part.split("\n")]

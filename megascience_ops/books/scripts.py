@@ -12,6 +12,7 @@ SMALL = 0.86  # of the size: what is smaller may be a script
 # Typeset formulas leave a thin space round their punctuation.
 _POINT = re.compile(r"(?<=\d) \. ?(?=\d)")
 _STOP = re.compile(r"(?<=[^\W_]|[}\])%°]) ((?:[.,;:](?=\s|$))|\))")
+_OPENED = re.compile(r"(?<=[(\[]) (?=[(√])")
 _DIGITS = frozenset("0123456789")
 _PRIMES = frozenset("′″‴'*†‡°∘")
 _OPERATORS = frozenset("=+−×·±<>≤≥≈")
@@ -31,7 +32,7 @@ _ACCENTS |= {
 def read_line(run: list[Glyph], base_y: float, size: float) -> str:
     """The text of a line's glyphs, whose baseline and size are given in points."""
     text = _text(_accented(run), base_y, size).strip()
-    return _STOP.sub(r"\1", _POINT.sub(".", text))
+    return _STOP.sub(r"\1", _POINT.sub(".", _OPENED.sub("", text)))
 
 
 def _text(run: list[Glyph], base_y: float, size: float) -> str:

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
+from megascience_airflow.approval import ApproveOperator
 from megascience_airflow.assets import dataset, textbooks
 from megascience_airflow.cadence import cadence
 from megascience_airflow.operators import (
@@ -69,7 +70,8 @@ def flow() -> None:
     cleared = JudgeContaminationOperator(reads=neighboured)
     answered = ExtractReferenceAnswerOperator(reads=cleared)
     finished = FinalizeOperator(reads=answered)
-    PublishOperator(reads=finished, outlets=[dataset(RECIPE)])
+    approved = ApproveOperator(reads=finished)
+    PublishOperator(reads=approved, outlets=[dataset(RECIPE)])
 
 
 EVERY_DAG = {

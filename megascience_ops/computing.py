@@ -17,6 +17,7 @@ from megascience_ops.completions import Slot
 from megascience_ops.config import AskingConfig, StageConfig
 from megascience_ops.drafts import Decided, Draft, Shard
 from megascience_ops.errors import AnswerError, ContractError
+from megascience_ops.gates import EarlyWatch
 from megascience_ops.progress import RowProgress, Tell
 from megascience_ops.prompts import Prompt
 from megascience_ops.receipts import Effort, PartFacts
@@ -41,6 +42,7 @@ class Computation:
         self._batch, self._config, self._shards = batch, config, shards
         self._in_flight = asyncio.Semaphore(config.rows_in_flight)
         self._open = asyncio.Semaphore(OPEN_SHARDS)
+        self._watch = EarlyWatch(batch.stage.name, config)
         self._retries: Counter[str] = Counter()  # those that the effort of a shard has told of
 
     async def compute(self, todo: Sequence[Shard], tell: Tell) -> None:
@@ -88,7 +90,9 @@ class Computation:
 
         async def decide(row: Row) -> Decided:
             try:
-                return await decide_row(row, run_row, asker)
+                decided = await decide_row(row, run_row, asker)
+                self._watch.decided(any(isinstance(one, Aside) and one.unread for one in decided.outcome))
+                return decided
             except Exception as error:
                 error.add_note(f"{self._batch.stage.name} was at row {row.id}")
                 raise

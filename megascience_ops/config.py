@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from megascience_ops.errors import ContractError
 from megascience_ops.rows import Frozen
@@ -81,22 +81,37 @@ class EngineConfig(Frozen):
         return self.kind != "rules"
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Gate = Annotated[
+    Literal["warn", "stop", "off"],
+    BeforeValidator(lambda said: "off" if said is False else said),  # YAML's way with a bare `off`
+]
+
+
 class StageConfig(Frozen):
-    """What every stage can be told: how many of its rows are under way at once."""
+    """What every stage can be told: how many of its rows are under way at once, and what it ought to keep of them.
+
+    `band`: between which shares the rows kept should lie; what is known of such stages unless set (`gates.py`). Where
+    they surely lie elsewhere, `gate` warns, or stops the run before the next stage.
+    """
 
     rows_in_flight: Annotated[int, WHERE] = Field(default=512, ge=1)
+    band: Annotated[tuple[Share, Share] | None, WHERE] = None
+    gate: Annotated[Gate, WHERE] = "warn"
 
 
 class AskingConfig(StageConfig):
     """What a stage that asks an engine can be told.
 
     `attempts`: how often an answer that cannot be read is asked for. `max_unread`: the share of rows that may end
-    without an answer that can be read before the stage fails. Answers are put on storage after so many, or so long.
+    without an answer that can be read; above it `unread_gate` stops the stage, or only warns. Answers are put on
+    storage after so many, or so long.
     """
 
     engine: EngineConfig = EngineConfig()
     attempts: int = Field(default=3, ge=1)
     max_unread: Annotated[float, WHERE] = Field(default=0.02, ge=0, le=1)
+    unread_gate: Annotated[Gate, WHERE] = "stop"
     flush_completions: Annotated[int, WHERE] = Field(default=256, ge=1)
     flush_seconds: Annotated[float, WHERE] = Field(default=20, ge=0)
 
@@ -137,8 +152,8 @@ class Prices(Frozen):
 class Settings(Frozen):
     """One run of a recipe. `stages` holds what differs from the defaults, by stage name.
 
-    `engine`, `embedder`, `textbooks` and `limit` reach every stage that has a setting of that name. `prices` put
-    money into receipts and estimates.
+    `engine`, `embedder`, `textbooks`, `limit` and `gate` reach every stage that has a setting of that name. `prices`
+    put money into receipts and estimates.
     """
 
     root: str
@@ -148,6 +163,7 @@ class Settings(Frozen):
     engine: EngineConfig = EngineConfig()
     embedder: EngineConfig = EngineConfig()
     limit: int | None = Field(default=None, ge=1)
+    gate: Gate | None = None
     prices: Prices | None = None
     stages: dict[str, dict[str, Any]] = {}
 
@@ -156,7 +172,7 @@ class Settings(Frozen):
         own = dict(self.stages.get(stage, {}))
         engines = ("engine", "embedder")
         common: dict[str, Any] = {name: getattr(self, name).model_dump(exclude_unset=True) for name in engines}
-        common |= {name: getattr(self, name) for name in ("textbooks", "limit")}
+        common |= {name: getattr(self, name) for name in ("textbooks", "limit", "gate")}
         values = {name: value for name, value in common.items() if name in config.model_fields and value is not None}
         for name in engines:
             if name in values and isinstance(own.get(name), dict):

@@ -81,8 +81,8 @@ class Receipt(Frozen):
 
     `engine` is who answered, by what bears on the answers; `server` what else the engine knows of whoever it asked.
     `effort` adds up all shards, `computed_parts` of which this run computed, decoding `tokens_per_second`. `money` is
-    what the tokens of all shards cost, where prices are set. `restores`: the number of the receipt that this one makes
-    current again.
+    what the tokens of all shards cost, where prices are set. `warnings`: what the gates had to say. `restores`: the
+    number of the receipt that this one makes current again.
     """
 
     number: int
@@ -99,6 +99,7 @@ class Receipt(Frozen):
     server: dict[str, str] = {}
     prompts: dict[str, str]
     parts: list[PartFacts]
+    warnings: list[str] = []
     effort: Effort
     computed_parts: int
     tokens_per_second: float = 0.0
@@ -127,7 +128,11 @@ class Receipt(Frozen):
         """Path and statistics for Airflow's XCom; rare reasons are summed up where it would exceed 2 KB."""
         counts = {name: self.total(name) for name in ("rows_in", "rows_kept", "rows_aside", "rows_out")}
         said: dict[str, Any] = {"receipt": path, "stage": self.stage, "fingerprint": self.fingerprint, **counts}
-        said |= {"computed_parts": self.computed_parts, "parts": len(self.parts), "reasons": {}}
+        said |= {"computed_parts": self.computed_parts, "parts": len(self.parts)}
+        used = sum(self.effort.usage.values(), Usage())
+        said |= {name: getattr(used, name) for name in ("requests", "prompt_tokens", "completion_tokens")}
+        said |= {"seconds": self.effort.seconds, "tokens_per_second": self.tokens_per_second}
+        said |= {"warnings": self.warnings, "reasons": {}}
         reasons = self.counted("reasons")
         for kept in range(len(reasons), -1, -1):
             shown = dict(list(reasons.items())[:kept])

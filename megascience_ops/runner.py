@@ -10,26 +10,25 @@ import logging
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import megascience_ops
-from megascience_ops import receipts
+from megascience_ops import gates, receipts
 from megascience_ops.batch import Batch
 from megascience_ops.computing import Computation
-from megascience_ops.config import AskingConfig, Prices, StageConfig, identity
+from megascience_ops.config import Prices, StageConfig, identity
 from megascience_ops.drafts import Shard, remove_leftovers
 from megascience_ops.errors import ContractError
 from megascience_ops.progress import teller
-from megascience_ops.receipts import Effort, PartFacts, Receipt, fingerprint
+from megascience_ops.receipts import Effort, Receipt, fingerprint
 from megascience_ops.rows import Row
 from megascience_ops.shards import Shards
 from megascience_ops.stage import DatasetStage
 
 log = logging.getLogger(__name__)
 
-FEW_UNREAD = 3  # so many unread rows never fail a stage: a share of a handful says nothing
 SOURCE_SHARDS = 8  # shards of a stage that has none before it; every later stage keeps them
 
 
@@ -105,16 +104,17 @@ def completed(batch: Batch, plan: Plan, seconds: float = 0.0) -> Receipt | None:
 
     `seconds` is what computing the shards of `plan.todo` took.
     """
-    stage, shards = batch.stage, Shards(batch)
+    stage, shards, config = batch.stage, Shards(batch), batch.settings.of(batch.stage.name, batch.stage.config)
     if plan.stands:
+        gates.check(stage.name, config, plan.stands.parts)
         log.info("%s: nothing to compute, receipt %d stands", stage.name, plan.stands.number)
         return plan.stands.model_copy(update={"computed_parts": 0})
-    wanted, todo, config = plan.wanted, plan.todo, batch.settings.of(stage.name, stage.config)
+    wanted, todo = plan.wanted, plan.todo
     if missing := [shard for shard in wanted if not shards.has(shard)]:
         log.info("%s: %d of %d shards are left to other lanes", stage.name, len(missing), len(wanted))
         return None
     parts = [shards.facts(shard) for shard in wanted]
-    _check_unread(stage.name, config, parts)
+    warnings = gates.check(stage.name, config, parts)
     efforts = {facts.part: shards.effort(facts) for facts in parts}
     effort = receipts.summed(efforts.values())
     decoded = _decoded(efforts[shard.part] for shard in todo)
@@ -133,6 +133,7 @@ def completed(batch: Batch, plan: Plan, seconds: float = 0.0) -> Receipt | None:
         server=batch.engine.facts() if batch.engine and todo else {},
         prompts={prompt.name: prompt.digest for prompt in stage.prompts},
         parts=parts,
+        warnings=warnings,
         effort=effort,
         computed_parts=len(todo),
         tokens_per_second=round(decoded / seconds, 1) if seconds else 0.0,
@@ -201,15 +202,3 @@ def _money(prices: Prices | None, effort: Effort) -> float | None:
 def _decoded(efforts: Iterable[Effort]) -> int:
     """The tokens that these shards had to be decoded for."""
     return sum(usage.completion_tokens for effort in efforts for usage in effort.usage.values())
-
-
-def _check_unread(stage: str, config: StageConfig, parts: Sequence[PartFacts]) -> None:
-    """Raises ContractError where more answers were unread than the stage's budget allows."""
-    if not isinstance(config, AskingConfig):
-        return
-    unread, rows_in = sum(facts.unread for facts in parts), sum(facts.rows_in for facts in parts)
-    if unread > max(FEW_UNREAD, config.max_unread * rows_in):
-        raise ContractError(
-            f"{stage}: {unread} of {rows_in} rows ended unread, more than {config.max_unread:.0%}: look at the aside "
-            f"rows, mend the prompt or the model, or raise stages.{stage}.max_unread"
-        )

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
@@ -28,10 +28,19 @@ _TRACEBACK = "Traceback "
 
 
 class LocalCommand:
-    """One command that prints a receipt's summary as its last line; `stop` may be called from a signal handler."""
+    """One command that prints a receipt's summary as its last line; `stop` may be called from a signal handler.
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], log: logging.Logger) -> None:
-        self._command, self._env, self._log = list(command), dict(env), log
+    `tell` gets to see each line of its log.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        log: logging.Logger,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._command, self._env, self._log, self._tell = list(command), dict(env), log, tell
         self._process: subprocess.Popen[str] | None = None
         self._last = ""
 
@@ -94,6 +103,7 @@ class LocalCommand:
                 level, line = logging.getLevelNamesMapping()[said[1]], said[2]
             elif line.startswith((_ERROR, _TRACEBACK)):
                 level = logging.ERROR
+            self._tell(line)
             self._log.log(level, "%s", line)  # a line that names no level belongs to the one before
             self._last = line or self._last
 

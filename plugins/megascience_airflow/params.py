@@ -173,6 +173,26 @@ def _quality() -> dict[str, Param]:
             minItems=1,
             section=QUALITY,
         ),
+        "gate": Param(
+            "warn",
+            title="Gates",
+            description="What happens where a stage keeps a share of its rows that such stages never keep.",
+            type="string",
+            enum=["warn", "stop", "off"],
+            values_display={
+                "warn": "warn: in the log, the receipt and the funnel",
+                "stop": "stop: the run fails before the next stage",
+                "off": "off",
+            },
+            section=QUALITY,
+        ),
+        "approve": Param(
+            False,
+            title="Approve before publishing",
+            description="Wait for a person who has seen the funnel and some rows (Required Actions).",
+            type="boolean",
+            section=QUALITY,
+        ),
     }
 
 

@@ -39,6 +39,7 @@ class RunSettings:
     limit: int | None
     stages: tuple[str, ...]
     recompute: tuple[str, ...]
+    gate: str
     embedder: Mapping[str, str]
     settings: Mapping[str, Mapping[str, Any]]
 
@@ -62,6 +63,7 @@ def run_settings(context: Context) -> RunSettings:
         limit=params["limit"],
         stages=tuple(params["stages"]),
         recompute=tuple(params["recompute"]),
+        gate=params["gate"],
         embedder={"kind": params["embedder"], **_who(params["embedding_model"])},
         settings=_by_stage(params),
     )
@@ -84,6 +86,7 @@ def stage_command(stage: Stage, run: RunSettings, told: Mapping[str, Any]) -> li
         "limit": run.limit,
     }
     command += [f"--{option}={value}" for option, value in options.items() if value is not None]
+    command += [f"--set=gate={json.dumps(run.gate)}"]
     command += [f"--set=embedder.{name}={json.dumps(value)}" for name, value in run.embedder.items()]
     for name, settings in {**run.settings, stage.name: told}.items():
         command += [f"--set={name}.{setting}={json.dumps(value)}" for setting, value in settings.items()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseHook, BaseOperator, TriggerRule
@@ -14,10 +14,14 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipExceptio
 from megascience_airflow.local import LocalCommand
 from megascience_airflow.outcome import announce, nothing_came, skip_downstream
 from megascience_airflow.run_settings import RunSettings, run_settings, stage_command
+from megascience_airflow.telemetry import lineage, measure, progress
+from megascience_ops.recipe import recipe
 from megascience_ops.stage import DatasetStage, Stage
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from megascience_airflow.approval import ApproveOperator
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 KEY_CONNECTION = "megascience_endpoint"
@@ -37,7 +41,7 @@ class StageOperator(BaseOperator):
     def __init__(
         self,
         *,
-        reads: StageOperator | None = None,
+        reads: StageOperator | ApproveOperator | None = None,
         settings: Mapping[str, Any] | None = None,
         task_id: str | None = None,
         **kwargs: Any,
@@ -47,6 +51,7 @@ class StageOperator(BaseOperator):
         super().__init__(task_id=task_id or self.stage.name, **kwargs)
         self.settings = dict(settings or {})
         self._command: LocalCommand | None = None
+        self._ended: tuple[RunSettings, dict[str, Any]] | None = None
         self._check_fits(reads)
         if reads is not None:
             self.set_upstream(reads)
@@ -59,7 +64,7 @@ class StageOperator(BaseOperator):
         told = {**self.settings, **run.settings.get(self.stage.name, {})}
         command = stage_command(self.stage, run, told)
         self.log.info("running %s", shlex.join(command))
-        self._command = LocalCommand(command, self._environment(run, told), self.log)
+        self._command = LocalCommand(command, self._environment(run, told), self.log, self._tell(context))
         try:
             summary = self._command.run(self.stage.name)
         except AirflowSkipException:  # there is nothing new
@@ -70,6 +75,8 @@ class StageOperator(BaseOperator):
     def finish(self, context: Context, run: RunSettings, summary: dict[str, Any]) -> dict[str, Any]:
         """What is done with a receipt's summary, whatever the runtime: log, asset events, and an early end."""
         self.log.info("done: %s: %s", self.stage.name, sentence(summary))
+        self._ended = run, summary
+        measure(run, summary)
         announce(context, self.outlets, run, summary)
         if nothing_came(self.stage, run, summary):
             self.log.info("no textbook here is new: the stages after this one are skipped")
@@ -81,7 +88,20 @@ class StageOperator(BaseOperator):
         if self._command:
             self._command.stop()
 
-    def _check_fits(self, reads: StageOperator | None) -> None:
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """What OpenLineage is told, where its provider is installed and switched on."""
+        return lineage(recipe(self._ended[0].recipe), *self._ended) if self._ended else None
+
+    def _tell(self, context: Context) -> Callable[[str], None]:
+        """Keeps how far the stage is in the task's state, as its log lines say it."""
+
+        def tell(line: str) -> None:
+            if said := progress(line):
+                context["task_state_store"].set("progress", said)
+
+        return tell
+
+    def _check_fits(self, reads: StageOperator | ApproveOperator | None) -> None:
         """Raises TypeError where what is upstream writes other rows than this stage reads."""
         wants, me = self.stage.reads.__name__, type(self).__name__
         if reads is None:

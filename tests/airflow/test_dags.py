@@ -29,7 +29,8 @@ def test_dags_folder_imports_without_errors(dagbag: DagBag) -> None:
 
 def test_every_dag_has_the_stages_of_its_recipe_in_order(dagbag: DagBag) -> None:
     for dag in dagbag.dags.values():
-        assert [task.task_id for task in dag.topological_sort()] == TEXTBOOK_REASONING.names
+        stages = [task.task_id for task in dag.topological_sort() if task.task_id != "approve"]
+        assert stages == TEXTBOOK_REASONING.names
 
 
 def test_dags_that_start_by_themselves_are_off_until_unpaused(dagbag: DagBag) -> None:
@@ -44,7 +45,10 @@ def test_edges_carry_the_rows_that_the_next_stage_reads(dag: DAG) -> None:
     edges = [(dag.task_dict[up], task) for task in dag.tasks for up in task.upstream_task_ids]
     assert len(edges) == len(dag.tasks) - 1
     for upstream, task in edges:
-        assert issubclass(upstream.stage.writes, task.stage.reads), f"{upstream.task_id} >> {task.task_id}"
+        if task.task_id == "approve":  # lets rows pass
+            assert task.stage is upstream.stage
+        else:
+            assert issubclass(upstream.stage.writes, task.stage.reads), f"{upstream.task_id} >> {task.task_id}"
 
 
 @pytest.mark.parametrize("name", STAGES)

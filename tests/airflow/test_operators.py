@@ -70,7 +70,7 @@ def run(log: logging.Logger) -> Run:
 def settings(**told: Any) -> RunSettings:
     nothing: dict[str, Any] = {"textbooks": None, "url": None, "model": None, "limit": None, "recompute": ()}
     some = {"recipe": "textbook_reasoning", "root": "/data", "batch": "b", "engine": "rules", "stages": NAMES}
-    return RunSettings(**{**nothing, **some, "embedder": {"kind": "rules"}, "settings": {}, **told})
+    return RunSettings(**{**nothing, **some, "gate": "warn", "embedder": {"kind": "rules"}, "settings": {}, **told})
 
 
 # --- the arrow ------------------------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def test_command_is_a_list_that_no_shell_reads() -> None:
     assert command == [
         *(sys.executable, "-m", "megascience_ops", "stage", "refine_qa"),
         *("--root=/data", "--batch=b", "--recipe=textbook_reasoning", "--textbooks=/my books; rm -rf ~"),
-        *("--engine=rules", "--limit=3", '--set=embedder.kind="rules"'),
+        *("--engine=rules", "--limit=3", '--set=gate="warn"', '--set=embedder.kind="rules"'),
         *("--set=refine_qa.max_unread=0.05", '--set=refine_qa.engine={"model": "m"}', "--recompute"),
     ]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from megascience_ops import tables
 from megascience_ops.batch import Batch
 from megascience_ops.drafts import Draft, Shard
-from megascience_ops.errors import ContractError
+from megascience_ops.errors import TransientError
 from megascience_ops.receipts import Effort, PartFacts
 from megascience_ops.stage import DatasetStage
 from megascience_ops.storage import file_sha256
@@ -40,12 +40,13 @@ class Shards:
             return tables.stated(file).get("fingerprint") == shard.fingerprint
 
     def facts(self, shard: Shard) -> PartFacts:
-        """The facts of a shard that is there. Raises ContractError where the file is not what its name says."""
+        """The facts of a shard that is there. One that was harmed on storage is removed: then raises TransientError."""
         path = self._path(shard)
         with self._store.local(path) as file:
             said, size, sha256 = tables.stated(file), file.stat().st_size, file_sha256(file)
         if said.get("fingerprint") != shard.fingerprint:
-            raise ContractError(f"{self._store.address(path)} is of another making; move it away and run again")
+            self._store.delete(path)
+            raise TransientError(f"{self._store.address(path)} was not whole and is removed; it is made again")
         return PartFacts(**said, path=path, bytes=size, sha256=sha256)
 
     def damaged(self, parts: Iterable[PartFacts]) -> bool:

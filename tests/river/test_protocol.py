@@ -181,7 +181,10 @@ class Protocol(RuleBasedStateMachine):
         return Batch(told, TOY, TOY.stage(stage), store or Store(self.uri))
 
     def run(self, stage: str, lane: Lane = WHOLE, *, recompute: bool = False) -> Receipt | None:
-        return asyncio.run(run_stage(self.batch(stage), lane, recompute=recompute))
+        try:
+            return asyncio.run(run_stage(self.batch(stage), lane, recompute=recompute))
+        except TransientError:  # a harmed file was found, and removed
+            return asyncio.run(run_stage(self.batch(stage), lane, recompute=recompute))
 
     def ready(self, stage: str) -> bool:
         before = TOY.before(stage)

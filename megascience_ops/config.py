@@ -176,7 +176,7 @@ class Settings(Frozen):
         values = {name: value for name, value in common.items() if name in config.model_fields and value is not None}
         for name in engines:
             if name in values and isinstance(own.get(name), dict):
-                own[name] = _merged(values[name], own[name])
+                own[name] = merged(values[name], own[name])
         return validated(config, {**values, **own}, f"stages.{stage}")
 
 
@@ -219,13 +219,13 @@ def parse_setting(text: str) -> tuple[list[str], Any]:
         raise ContractError(f"--set {text}: the value is not YAML: {' '.join(str(error).split())}") from None
 
 
-def _merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """`common` with what `own` says otherwise, at every depth."""
-    merged = dict(common)
+    both = dict(common)
     for name, value in own.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        merged[name] = _merged(merged[name], value) if both else value
-    return merged
+        deeper = isinstance(value, Mapping) and isinstance(both.get(name), Mapping)
+        both[name] = merged(both[name], value) if deeper else value
+    return both
 
 
 def _names(model: type[BaseModel]) -> list[str]:

@@ -14,16 +14,15 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException
 
-from megascience_ops.errors import EXIT_CONTRACT, EXIT_NOTHING_NEW, EXIT_TRANSIENT
+from megascience_airflow.endings import ERROR, ending
 from megascience_ops.receipts import XCOM_BYTES
 
 GRACE_SECONDS = 3.0  # Airflow follows SIGTERM with SIGKILL after five
-SHELL_SIGNAL = 128  # a shell or a container reports death by signal n as 128 + n
+SAID = ("receipt", "waiting_for", "to_compute")  # one of them is what a stage has to say
 
 _LEVEL = re.compile(r"(DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)", re.DOTALL)
-_ERROR = "error: "
 _TRACEBACK = "Traceback "
 
 
@@ -47,9 +46,7 @@ class LocalCommand:
     def run(self, stage: str) -> dict[str, Any]:
         """Run to the end and return the summary of `stage`; its log lines go to the task's log as they come.
 
-        Raises AirflowFailException where a person has to act, AirflowException where trying again may help, and
-        AirflowSkipException where nothing is new.
-        Whatever ends it, no process of the command is left.
+        Raises what `endings.ending` makes of an exit code. Whatever ends it, no process of the command is left.
         """
         with tempfile.TemporaryFile("w+", encoding="utf-8") as stdout:
             self._process = subprocess.Popen(
@@ -67,7 +64,9 @@ class LocalCommand:
                 code = self._process.wait()
             finally:
                 self._end()
-            self._raise_for(code, stage)
+            if code:
+                self._log.info("%s ended with exit code %d", stage, code)
+                raise ending(stage, code, self._last)
             stdout.seek(0)
             return summary(stdout.read(), stage)
 
@@ -101,31 +100,18 @@ class LocalCommand:
         for line in map(str.rstrip, self._process.stderr):
             if said := _LEVEL.fullmatch(line):
                 level, line = logging.getLevelNamesMapping()[said[1]], said[2]
-            elif line.startswith((_ERROR, _TRACEBACK)):
+            elif line.startswith((ERROR, _TRACEBACK)):
                 level = logging.ERROR
             self._tell(line)
             self._log.log(level, "%s", line)  # a line that names no level belongs to the one before
             self._last = line or self._last
 
-    def _raise_for(self, code: int, stage: str) -> None:
-        """The exception that Airflow's retries are decided by: the stage's own last line, where it has one."""
-        if code == 0:
-            return
-        if code == EXIT_NOTHING_NEW:
-            raise AirflowSkipException(self._last)
-        self._log.error("%s ended with exit code %d", stage, code)
-        said = self._last.removeprefix(_ERROR)
-        if code == EXIT_CONTRACT:
-            raise AirflowFailException(said or f"{stage} ended with exit code {code}")
-        if code == EXIT_TRANSIENT:
-            raise AirflowException(said or f"{stage} ended with exit code {code}")
-        if code < 0 or code > SHELL_SIGNAL:
-            raise AirflowException(f"{stage} was ended by {_signal_name(-code if code < 0 else code - SHELL_SIGNAL)}")
-        raise AirflowFailException(f"{stage} crashed with exit code {code}: {said or 'and said nothing'}")
-
 
 def summary(stdout: str, stage: str) -> dict[str, Any]:
-    """The receipt's summary in the last line of a stage's output. Raises AirflowFailException on anything else."""
+    """The receipt's summary in the last line of a stage's output, or what it says is left to do for one.
+
+    Raises AirflowFailException on anything else.
+    """
     last = (stdout.rstrip().splitlines() or [""])[-1]
     if len(last.encode()) > XCOM_BYTES:
         raise AirflowFailException(f"{stage} reported {len(last.encode())} bytes: an XCom holds at most {XCOM_BYTES}")
@@ -133,14 +119,6 @@ def summary(stdout: str, stage: str) -> dict[str, Any]:
         said = json.loads(last)
     except ValueError:
         said = None
-    if not isinstance(said, dict) or said.get("stage") != stage or not said.get("receipt"):
+    if not isinstance(said, dict) or said.get("stage") != stage or not any(map(said.get, SAID)):
         raise AirflowFailException(f"{stage} ended well, but its last line is no receipt summary: {last[:200]!r}")
     return said
-
-
-def _signal_name(number: int) -> str:
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-    return f"{name} (often: out of memory)" if number == signal.SIGKILL else name

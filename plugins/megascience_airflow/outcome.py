@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
 
+from megascience_airflow.params import most_lanes
+
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
 
@@ -44,5 +46,6 @@ def skip_downstream(task: BaseOperator) -> None:
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 
     after = sorted(task.get_flat_relative_ids(upstream=False))
+    lanes = [(name, lane) for name in after for lane in range(most_lanes())]  # a stage in lanes has no task but these
     if after:
-        SUPERVISOR_COMMS.send(SkipDownstreamTasks(tasks=after))
+        SUPERVISOR_COMMS.send(SkipDownstreamTasks(tasks=[*after, *lanes]))

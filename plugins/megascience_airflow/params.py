@@ -11,6 +11,7 @@ from typing import Any
 from airflow.sdk import Param
 
 from megascience_ops.config import AskingConfig
+from megascience_ops.errors import ContractError
 from megascience_ops.recipe import Recipe
 
 BATCH = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -21,6 +22,7 @@ EMBEDDERS = ("rules", "sentence_transformers", "endpoint", "vllm")
 
 STAGES, MODELS, QUALITY, ADVANCED = "Stages", "Models", "Quality", "Advanced"
 
+LANES = "MEGASCIENCE_LANES"
 MODEL_FIELD = "model_"  # before the name of a stage: the field of its model
 
 
@@ -38,6 +40,14 @@ def trigger_form(recipe: Recipe, *, by_hand: bool = True) -> dict[str, Param]:
         **_quality(),
         **_advanced(recipe, by_hand),
     }
+
+
+def most_lanes() -> int:
+    """How many lanes a run can have: $MEGASCIENCE_LANES, or 1. Raises ContractError where that is no number."""
+    said = os.environ.get(LANES, "").strip() or "1"
+    if not said.isdigit() or int(said) < 1:
+        raise ContractError(f"${LANES} is {said!r}: set it to the most lanes that a run can have, such as 4")
+    return int(said)
 
 
 def asking(recipe: Recipe) -> list[str]:
@@ -95,6 +105,15 @@ def _everyday(by_hand: bool) -> dict[str, Param]:
             description="At most so many textbooks, the first by path, to try it out; empty for all.",
             type=["integer", "null"],
             minimum=1,
+        ),
+        "lanes": Param(
+            1,
+            title="Lanes",
+            description="Workers, or pods, at once on each stage that asks a model; as many as $MEGASCIENCE_LANES "
+            "allows.",
+            type="integer",
+            minimum=1,
+            maximum=most_lanes(),
         ),
     }
 

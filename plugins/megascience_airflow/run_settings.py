@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from megascience_airflow.params import BATCH, MODEL_FIELD, STANDARDS
+from megascience_airflow.pod_settings import pod_settings
+from megascience_ops.config import merged
+from megascience_ops.recipe import recipe
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from megascience_ops.stage import Stage
 
+Told = Mapping[str, Mapping[str, Any]]
 RUN_TIME = "%Y-%m-%dT%H-%M-%S"
 
 
@@ -37,6 +41,7 @@ class RunSettings:
     url: str | None
     model: str | None
     limit: int | None
+    lanes: int
     stages: tuple[str, ...]
     recompute: tuple[str, ...]
     gate: str
@@ -61,6 +66,7 @@ def run_settings(context: Context) -> RunSettings:
         url=params["url"] or None,
         model=params["model"] or None,
         limit=params["limit"],
+        lanes=params["lanes"],
         stages=tuple(params["stages"]),
         recompute=tuple(params["recompute"]),
         gate=params["gate"],
@@ -69,12 +75,26 @@ def run_settings(context: Context) -> RunSettings:
     )
 
 
-def stage_command(stage: Stage, run: RunSettings, told: Mapping[str, Any]) -> list[str]:
-    """The command that brings `stage` up to date, as a list of arguments; `told` are the stage's own settings.
+def told(stage: Stage, own: Mapping[str, Any], run: RunSettings) -> Told:
+    """What stages are told, by stage: by the kind of its pod, before that by the DAG, before that by the trigger form.
 
-    What other stages are told goes along, so that the first of them refuses what a later one would stumble over.
+    `own` is what the DAG tells `stage`. What the others are told goes along, so that the first of them refuses what a
+    later one would stumble over.
     """
-    command = [sys.executable, "-m", "megascience_ops", "stage", stage.name]
+    pods, found = pod_settings(), {}
+    for name in recipe(run.recipe).names:
+        kind = pods.kind(name) if pods else None
+        settings = kind.told(run.engine, run.embedder["kind"]) if kind else {}
+        settings = merged(settings, own if name == stage.name else {})
+        found[name] = merged(settings, run.settings.get(name, {}))
+    return found
+
+
+def stage_command(
+    stage: Stage, run: RunSettings, told: Told, lane: int = 0, lanes: int = 1, *, python: str = sys.executable
+) -> list[str]:
+    """The command that brings a lane of `stage` up to date, as a list of arguments, for the Python named."""
+    command = [python, "-m", "megascience_ops", "stage", stage.name]
     options = {
         "root": run.root,
         "batch": run.batch,
@@ -85,10 +105,12 @@ def stage_command(stage: Stage, run: RunSettings, told: Mapping[str, Any]) -> li
         "model": run.model,
         "limit": run.limit,
     }
+    if lanes > 1:
+        options |= {"lane": lane, "lanes": lanes}
     command += [f"--{option}={value}" for option, value in options.items() if value is not None]
     command += [f"--set=gate={json.dumps(run.gate)}"]
     command += [f"--set=embedder.{name}={json.dumps(value)}" for name, value in run.embedder.items()]
-    for name, settings in {**run.settings, stage.name: told}.items():
+    for name, settings in told.items():
         command += [f"--set={name}.{setting}={json.dumps(value)}" for setting, value in settings.items()]
     return command + ["--recompute"] * (stage.name in run.recompute)
 

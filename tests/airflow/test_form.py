@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 
 from megascience_airflow.params import asking
-from megascience_airflow.run_settings import run_settings, stage_command
+from megascience_airflow.run_settings import run_settings, stage_command, told
 from megascience_ops.recipes import TEXTBOOK_REASONING
 
 if TYPE_CHECKING:
@@ -143,7 +143,8 @@ def test_fields_of_single_stages_reach_them_and_settings_go_before(dag: DAG) -> 
         "judge_cot": {"engine": {"model": "other"}},
     }
     assert run.embedder == {"kind": "endpoint", "model": "bge", "url": "http://c/v1"}
-    command = stage_command(TEXTBOOK_REASONING.stage("discover_books"), run, {})
+    discover = TEXTBOOK_REASONING.stage("discover_books")
+    command = stage_command(discover, run, told(discover, {}, run))
     assert '--set=refine_qa.engine={"model": "large", "url": "http://b/v1"}' in command
 
 

@@ -69,8 +69,9 @@ def run(log: logging.Logger) -> Run:
 
 def settings(**told: Any) -> RunSettings:
     nothing: dict[str, Any] = {"textbooks": None, "url": None, "model": None, "limit": None, "recompute": ()}
-    some = {"recipe": "textbook_reasoning", "root": "/data", "batch": "b", "engine": "rules", "stages": NAMES}
-    return RunSettings(**{**nothing, **some, "gate": "warn", "embedder": {"kind": "rules"}, "settings": {}, **told})
+    some = {"recipe": "textbook_reasoning", "root": "/data", "batch": "b", "engine": "rules", "lanes": 1}
+    some |= {"stages": NAMES, "gate": "warn"}
+    return RunSettings(**{**nothing, **some, "embedder": {"kind": "rules"}, "settings": {}, **told})
 
 
 # --- the arrow ------------------------------------------------------------------------------------------------------
@@ -111,7 +112,9 @@ def test_reads_left_out_is_refused_where_a_stage_is_not_the_first() -> None:
 
 def test_command_is_a_list_that_no_shell_reads() -> None:
     told = settings(textbooks="/my books; rm -rf ~", limit=3, recompute=("refine_qa",))
-    command = stage_command(TEXTBOOK_REASONING.stage("refine_qa"), told, {"max_unread": 0.05, "engine": {"model": "m"}})
+    command = stage_command(
+        TEXTBOOK_REASONING.stage("refine_qa"), told, {"refine_qa": {"max_unread": 0.05, "engine": {"model": "m"}}}
+    )
     assert command == [
         *(sys.executable, "-m", "megascience_ops", "stage", "refine_qa"),
         *("--root=/data", "--batch=b", "--recipe=textbook_reasoning", "--textbooks=/my books; rm -rf ~"),
@@ -126,7 +129,7 @@ def test_command_is_understood_by_the_command_line(name: str, tmp_path: Path) ->
         root=str(tmp_path / "nowhere"), url="http://127.0.0.1:9/v1", model="m", limit=1, textbooks="/nowhere"
     )
     stage = TEXTBOOK_REASONING.stage(name)
-    command = stage_command(stage, told, {"rows_in_flight": 2})
+    command = stage_command(stage, told, {name: {"rows_in_flight": 2}})
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == 65, done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: ")
@@ -137,11 +140,12 @@ def test_key_comes_from_the_connection_only_where_an_endpoint_is_asked(
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_MEGASCIENCE_ENDPOINT", json.dumps({"conn_type": "http", "password": "k"}))
     task: Any = dag.task_dict["refine_qa"]
-    assert KEY_VARIABLE not in task._environment(settings(), {})
-    assert task._environment(settings(engine="endpoint"), {})[KEY_VARIABLE] == "k"
-    assert task._environment(settings(), {"engine": {"kind": "endpoint"}})[KEY_VARIABLE] == "k"
+    assert KEY_VARIABLE not in task._environment(settings())
+    assert task._environment(settings(engine="endpoint"))[KEY_VARIABLE] == "k"
+    apart = settings(settings={"refine_qa": {"engine": {"kind": "endpoint"}}})
+    assert task._environment(apart)[KEY_VARIABLE] == "k"
     monkeypatch.setenv(KEY_VARIABLE, "own")
-    assert task._environment(settings(engine="endpoint"), {})[KEY_VARIABLE] == "own"
+    assert task._environment(settings(engine="endpoint"))[KEY_VARIABLE] == "own"
 
 
 # --- how it ends ----------------------------------------------------------------------------------------------------
@@ -167,7 +171,8 @@ def test_last_line_is_returned_whatever_was_printed_before(run: Run) -> None:
 def test_exit_codes_decide_what_is_retried(run: Run, code: str, kind: type[Exception], says: str) -> None:
     with pytest.raises(AirflowException) as ended:
         run(f"import os, sys\ndef fail(said, code): sys.stderr.write(said); sys.exit(code)\n{code}")
-    assert type(ended.value) is kind  # AirflowFailException is never retried, AirflowException is
+    assert isinstance(ended.value, kind)
+    assert isinstance(ended.value, AirflowFailException) is (kind is AirflowFailException)  # which is never retried
     assert str(ended.value) == says
 
 

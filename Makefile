@@ -74,5 +74,5 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/installed-test: $(VENV)/installed
 	@echo "Installing the test tools into .venv (once)"
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[airflow,examples,s3,test]'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[airflow,examples,kubernetes,s3,test]'
 	@touch $@

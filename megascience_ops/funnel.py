@@ -58,6 +58,7 @@ class Line(Frozen):
     money: float | None = None
     finished: str | None = None
     engine: str = ""
+    warnings: list[str] = []
     underway: Underway | None = None
 
 
@@ -111,6 +112,7 @@ def line(stage: Stage, receipt: Receipt | None, lanes: Sequence[Told] = (), *, s
         money=receipt.money,
         finished=receipt.finished,
         engine=" ".join(receipt.engine[name] for name in ("model", "revision") if receipt.engine.get(name)),
+        warnings=receipt.warnings,
         underway=underway,
     )
 

@@ -71,7 +71,7 @@ async def reread(settings: Settings, stage: str, engine: Engine | None = None) -
         async def run_row(row: Row, ask: Ask) -> Outcome:
             try:
                 outcome: Outcome = await one.run(row, ask, config)
-            except _Unasked:
+            except Unasked:
                 return _TO_ASK
             return outcome
 
@@ -92,10 +92,10 @@ class Mute:
         self.retries: Mapping[str, int] = {}
 
     async def complete(self, request: Request, row: str) -> Completion:
-        raise _Unasked
+        raise Unasked
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        raise _Unasked
+        raise Unasked
 
     def facts(self) -> dict[str, str]:
         """Nothing, of one that says nothing."""
@@ -105,7 +105,7 @@ class Mute:
         """Nothing to give back."""
 
 
-class _Unasked(Exception):
+class Unasked(Exception):
     """Somebody would have to be asked; no answer's fault, so no stage deals with it."""
 
 

@@ -50,8 +50,8 @@ def life(store: Store, recipe: Recipe, found: Sequence[Receipt], row_id: str) ->
         if not (rows or asides or became):
             return None
         kind = recipe.stage(receipt.stage).writes.__name__
-        asked = _asked(store, receipt, part, lineage(row_id)) if rows or asides else []
-        return Moment(stage=receipt.stage, kind=kind, rows=rows, asides=asides, asked=asked, became=became)
+        heard = asked(store, receipt, part, lineage(row_id)) if rows or asides else []
+        return Moment(stage=receipt.stage, kind=kind, rows=rows, asides=asides, asked=heard, became=became)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return [one for one in pool.map(moment, found) if one]
@@ -68,6 +68,18 @@ def is_known(moments: Iterable[Moment], row_id: str) -> bool:
     return any(
         row_id in {*(row["id"] for row in moment.rows), *(aside.id for aside in moment.asides)} for moment in moments
     )
+
+
+def by_page(moment: Values) -> Values:
+    """A moment as JSON in which the text of a passage is told page by page, as `[{"page": 5, "text": ...}, ...]`."""
+    for row in moment["rows"]:
+        if starts := row.pop("page_starts", None):
+            ends, first = [*starts[1:], len(row["text"])], row["source"]["page_start"]
+            row["text"] = [
+                {"page": first + number, "text": row["text"][start:end]}
+                for number, (start, end) in enumerate(zip(starts, ends, strict=True))
+            ]
+    return moment
 
 
 def _part(store: Store, receipt: Receipt, row_id: str) -> int | None:
@@ -96,18 +108,22 @@ def _asides(store: Store, facts: PartFacts, row_id: str) -> list[AsideRow]:
     return [aside for aside in {one.id: one for one in found}.values() if aside.row in ids or aside.id in ids]
 
 
-def _asked(store: Store, receipt: Receipt, part: int, ids: Sequence[str]) -> list[Completion]:
+def asked(store: Store, receipt: Receipt, part: int, ids: Sequence[str]) -> list[Completion]:
     """What was asked about these rows; a segment of completions says from which row to which it reaches."""
-    if not receipt.prompts:
-        return []
-    folder = f"{receipt.recipe}/batch={receipt.batch}/{receipt.stage}/completions"
 
-    def heard(name: str) -> list[Completion]:
-        with finding.opened(store, f"{folder}/{name}") as file:
+    def heard(path: str) -> list[Completion]:
+        with finding.opened(store, path) as file:
             places = [group for one in ids for group in finding.groups(file, "row", one, one)]
             rows = [row for group in sorted(set(places)) for row in file.read_row_group(group).to_pylist()]
         return [Completion.model_validate(row) for row in rows if row["row"] in ids]
 
-    segments = [name for name in store.names(folder) if name.startswith(f"part-{part:05}.")]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return [completion for some in pool.map(heard, segments) for completion in some]
+        return [completion for some in pool.map(heard, segments(store, receipt, part)) for completion in some]
+
+
+def segments(store: Store, receipt: Receipt, part: int) -> list[str]:
+    """The files of completions that a shard of a stage has, by now."""
+    if not receipt.prompts:
+        return []
+    folder = f"{receipt.recipe}/batch={receipt.batch}/{receipt.stage}/completions"
+    return [f"{folder}/{name}" for name in store.names(folder) if name.startswith(f"part-{part:05}.")]

@@ -36,6 +36,9 @@ def show_funnel(lines: Sequence[Line]) -> None:
         told[4] = "; ".join(part for part in (told[4], standing(line)) if part)
         grid.add_row(line.stage, *told, f"{line.seconds:.1f} s" if line.receipt is not None else "")
     console().print(grid)
+    for line in lines:
+        for warning in line.warnings:
+            sys.stdout.write(f"warning: {visible(warning)}\n")
 
 
 def standing(line: Line) -> str:

@@ -1,0 +1,1 @@
+"""The Curation page of Airflow's UI: what became of the rows of a run, read from storage."""

@@ -1,4 +1,4 @@
-"""The command line: `megascience stage|run|try|reparse|estimate|stages|check`, and the commands of `looking`.
+"""The command line: `megascience stage|run|stages`, and the commands of `planning`, `looking` and `housekeeping`.
 
 What a program reads is on stdout; what people read while they wait is on stderr. Exit code 65: a person has to act,
 and the last line says how. 75: try again. 99: nothing is new, so there is nothing to do.
@@ -10,16 +10,10 @@ import argparse
 import asyncio
 import json
 import logging
-import signal
 import sys
-from collections.abc import Coroutine
-from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Any
 
-from rich.console import Console
-from rich.logging import RichHandler
-
-from megascience_ops import flags, housekeeping, reparsing, terminal, trying
+from megascience_ops import flags
 from megascience_ops.errors import (
     EXIT_CONTRACT,
     EXIT_NOTHING_NEW,
@@ -28,19 +22,16 @@ from megascience_ops.errors import (
     NothingNew,
     TransientError,
 )
-from megascience_ops.looking import commands
-from megascience_ops.planning import assuming, comparing, costing, estimating
 from megascience_ops.receipts import Receipt
 from megascience_ops.recipe import recipe
-from megascience_ops.run import run, settle, summary
+from megascience_ops.run import run, settle, summary, wait
 from megascience_ops.runner import Lane
-
-T = TypeVar("T")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit code."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser(arguments[0] if arguments else "").parse_args(arguments)
     _log(options.verbose)
     try:
         done: int | None = options.command(options)
@@ -63,7 +54,7 @@ def stage(options: argparse.Namespace) -> None:
     """Bring one stage up to date, and print its receipt's summary."""
     settings = flags.settings(options)
     bring = settle if options.no_compute else run
-    done = _wait(bring(settings, options.stage, Lane(options.lane, options.lanes), recompute=options.recompute))
+    done = wait(bring(settings, options.stage, Lane(options.lane, options.lanes), recompute=options.recompute))
     if isinstance(done, Receipt):
         said = summary(settings, done)
     else:
@@ -74,61 +65,16 @@ def stage(options: argparse.Namespace) -> None:
 
 def run_recipe(options: argparse.Namespace) -> None:
     """Bring every stage up to date, in order, then show the funnel."""
+    from megascience_ops.looking.commands import show_funnel
+
     settings = flags.settings(options)
     computed = 0
     for name in recipe(settings.recipe).names:
-        receipt = _wait(run(settings, name, recompute=options.recompute))
+        receipt = wait(run(settings, name, recompute=options.recompute))
         computed += receipt.computed_parts if receipt else 0
-    commands.show_funnel(options)
+    show_funnel(options)
     if not computed:
         sys.stdout.write("Nothing had to be computed: every stage was up to date.\n")
-
-
-def try_stage(options: argparse.Namespace) -> None:
-    """Show what a stage does to a few rows; write none of it."""
-    trials = _wait(trying.try_stage(flags.settings(options), options.stage, options.rows))
-    if options.json:
-        sys.stdout.write(json.dumps([trying.told(trial) for trial in trials], indent=1) + "\n")
-    else:
-        terminal.show_trials(trials)
-
-
-def reparse(options: argparse.Namespace) -> None:
-    """Read a stage's kept completions again, ask nobody, and show what would change."""
-    settings = flags.settings(options)
-    reading = _wait(reparsing.reread(settings, options.stage))
-    if options.json:
-        sys.stdout.write(json.dumps({"stage": reading.stage, **reading.counts}) + "\n")
-    else:
-        terminal.show_reading(reading, options.examples)
-    if options.commit:
-        _wait(run(settings, options.stage, recompute=True))
-
-
-def estimate(options: argparse.Namespace) -> None:
-    """Calls, tokens, GPU-hours and money that these textbooks would take."""
-    if options.compare:
-        options.root = options.root or "."
-    elif not options.root:
-        raise ContractError("no root named: say where everything is kept with --root FOLDER")
-    settings = flags.settings(options)
-    speed = costing.parse_speed(options.tokens_per_second) if options.tokens_per_second else None
-    if options.compare:
-        ways = comparing.compare(settings, speed)
-        if options.json:
-            sys.stdout.write(json.dumps([asdict(way) for way in ways], indent=1) + "\n")
-        else:
-            terminal.show_ways(ways)
-        return
-    if options.assume:
-        costs = assuming.assumed(settings, _wait(estimating.passages(settings, fewest=options.sample)))
-    else:
-        costs = _wait(estimating.estimate(settings, fewest=options.sample))
-    found = costing.Estimate(costs, speed, settings.prices)
-    if options.json:
-        sys.stdout.write(json.dumps(found.told(), indent=1) + "\n")
-    else:
-        terminal.show_estimate(found)
 
 
 def stages(options: argparse.Namespace) -> None:
@@ -137,7 +83,8 @@ def stages(options: argparse.Namespace) -> None:
         sys.stdout.write(f"{one.name:<26}{one.reads.__name__:>14} -> {one.writes.__name__}\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(wanted: str) -> argparse.ArgumentParser:
+    """The parser of all commands; of `stage` alone where that is wanted: it is started often, and needs little."""
     parser = argparse.ArgumentParser(prog="megascience", description="Textbooks in, science-reasoning data out.")
     parser.add_argument("--verbose", action="store_true", help="log more")
     known = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -151,8 +98,7 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument("--batch", default="default", help="name of the batch")
         return one
 
-    def looking(name: str, function: Any) -> argparse.ArgumentParser:
-        one = command(name, function)
+    def with_json(one: argparse.ArgumentParser) -> argparse.ArgumentParser:
         one.add_argument("--json", action="store_true")
         return one
 
@@ -169,44 +115,16 @@ def _parser() -> argparse.ArgumentParser:
         flags.add_flags(runs)
         runs.add_argument("--limit", type=int, help="take the first so many books only")
         runs.add_argument("--recompute", action="store_true", help="compute again what is there")
-    one = command("try", try_stage)
-    one.add_argument("stage")
-    one.add_argument("--limit", dest="rows", type=int, default=5, help="how many rows (default 5)")
-    one.add_argument("--json", action="store_true", help="everything, whole")
-    flags.add_flags(one)
-    one = command("reparse", reparse)
-    one.add_argument("stage")
-    one.add_argument("--examples", type=int, default=3, help="how many changes of each kind are shown (default 3)")
-    one.add_argument("--commit", action="store_true", help="then compute the stage again; asks only what is not kept")
-    one.add_argument("--json", action="store_true")
-    flags.add_flags(one)
-    one = command("estimate", estimate, root=False)  # to compare, none is needed
-    one.add_argument("--assume", action="store_true", help="ask no engine: published yields, assumed lengths")
-    one.add_argument("--compare", action="store_true", help="ways of asking side by side, for 1,000 published rows")
-    one.add_argument("--sample", type=int, default=estimating.FEWEST, help="rows of a sample at least (default 50)")
-    one.add_argument("--limit", type=int, help="as if the first so many books were taken only")
-    one.add_argument(
-        "--tokens-per-second",
-        metavar="PROMPT,ANSWER",
-        help="of one GPU, such as 25000,5500 (default: by the model's size)",
-    )
-    one.add_argument("--json", action="store_true")
-    flags.add_flags(one)
     command("stages", stages, where=False)
-    commands.add_commands(looking)
-    housekeeping.add_commands(command)
+    if wanted != "stage":
+        from megascience_ops import housekeeping
+        from megascience_ops.looking import commands as looking
+        from megascience_ops.planning import commands as planning
+
+        planning.add_commands(command)
+        looking.add_commands(lambda name, function: with_json(command(name, function)))
+        housekeeping.add_commands(command)
     return parser
-
-
-def _wait(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; SIGTERM cancels, so that what was answered is kept."""
-
-    async def watched() -> T:
-        task = asyncio.ensure_future(work)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        return await task
-
-    return asyncio.run(watched())
 
 
 def _log(verbose: bool) -> None:
@@ -214,6 +132,9 @@ def _log(verbose: bool) -> None:
     logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells where it found credentials, at each start
     handler: logging.Handler
     if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.logging import RichHandler
+
         handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False)
         logging.basicConfig(level=logging.WARNING if not verbose else level, format="%(message)s", handlers=[handler])
     else:

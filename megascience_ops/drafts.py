@@ -18,7 +18,6 @@ from megascience_ops.errors import ContractError
 from megascience_ops.receipts import PartFacts, balanced
 from megascience_ops.rows import AsideRow, Row
 from megascience_ops.stage import Aside
-from megascience_ops.tables import RowWriter
 
 PREFIX = "megascience-shard-"
 NEW = 60.0  # seconds; a folder so young may not be locked yet
@@ -62,6 +61,8 @@ class Draft:
     """Takes in the rows of a shard one by one, in their order; a context, since it lives in a temporary folder."""
 
     def __init__(self, stage: str, writes: type[Row]) -> None:
+        from megascience_ops.tables import RowWriter  # loads the library that writes Parquet
+
         self._stage = stage
         self._folder = tempfile.TemporaryDirectory(prefix=PREFIX)
         self._lock = (Path(self._folder.name) / "lock").open("w")

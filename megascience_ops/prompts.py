@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 _SLOT = re.compile(r"<([A-Z][A-Z0-9_]*)>")
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # forty prompts are read at every start
 _KEYS = {"stage", "asks", "slots", "sampling"}
 
 
@@ -66,7 +67,7 @@ class Prompt(Generic[T]):
         if not match:
             raise ContractError(f"prompts/{self.name}.md does not begin with front matter between two lines of ---")
         try:
-            front = yaml.safe_load(match.group(1))
+            front = yaml.load(match.group(1), _LOADER)
         except yaml.YAMLError as error:
             raise ContractError(f"prompts/{self.name}.md: front matter: {' '.join(str(error).split())}") from None
         if not isinstance(front, dict) or set(front) != _KEYS:

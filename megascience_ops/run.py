@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from megascience_ops import receipts
 from megascience_ops.batch import Batch
@@ -14,6 +17,8 @@ from megascience_ops.recipe import recipe
 from megascience_ops.runner import WHOLE, Lane, completed, planned, run_stage
 from megascience_ops.stage import DatasetStage
 from megascience_ops.storage import Store
+
+T = TypeVar("T")
 
 
 async def run(
@@ -74,3 +79,14 @@ def summary(settings: Settings, receipt: Receipt) -> dict[str, object]:
     folder = f"{receipt.recipe}/batch={receipt.batch}/{receipt.stage}"
     path = receipts.receipt_path(folder, receipt.number)
     return receipt.summary(Store(settings.root).address(path))
+
+
+def wait(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; SIGTERM cancels, so that what was answered is kept."""
+
+    async def watched() -> T:
+        task = asyncio.ensure_future(work)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await task
+
+    return asyncio.run(watched())

@@ -17,7 +17,6 @@ from datetime import UTC, datetime, timedelta
 import megascience_ops
 from megascience_ops import gates, receipts
 from megascience_ops.batch import Batch
-from megascience_ops.computing import Computation
 from megascience_ops.config import Prices, StageConfig, identity
 from megascience_ops.drafts import Shard, remove_leftovers
 from megascience_ops.errors import ContractError
@@ -69,6 +68,8 @@ async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False
     began = time.monotonic()
     plan = planned(batch, lane, recompute=recompute)
     if plan.todo:
+        from megascience_ops.computing import Computation  # where nothing has to be computed, it loads for nothing
+
         config = batch.settings.of(batch.stage.name, batch.stage.config)
         remove_leftovers()
         tell = teller(batch.store, batch.folder(), plan.fingerprint, lane.number, lane.of)

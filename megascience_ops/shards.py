@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
-from megascience_ops import tables
 from megascience_ops.batch import Batch
 from megascience_ops.drafts import Draft, Shard
 from megascience_ops.errors import TransientError
@@ -37,13 +38,13 @@ class Shards:
         if self._immutable:  # then the name says it
             return True
         with self._store.local(path) as file:
-            return tables.stated(file).get("fingerprint") == shard.fingerprint
+            return _stated(file).get("fingerprint") == shard.fingerprint
 
     def facts(self, shard: Shard) -> PartFacts:
         """The facts of a shard that is there. One that was harmed on storage is removed: then raises TransientError."""
         path = self._path(shard)
         with self._store.local(path) as file:
-            said, size, sha256 = tables.stated(file), file.stat().st_size, file_sha256(file)
+            said, size, sha256 = _stated(file), file.stat().st_size, file_sha256(file)
         if said.get("fingerprint") != shard.fingerprint:
             self._store.delete(path)
             raise TransientError(f"{self._store.address(path)} was not whole and is removed; it is made again")
@@ -92,3 +93,10 @@ class Shards:
 
     def _effort_path(self, facts: PartFacts) -> str:
         return f"{self._batch.folder()}/effort/part-{facts.part:05}.{facts.fingerprint[:8]}.json"
+
+
+def _stated(file: Path) -> dict[str, Any]:
+    """What a file of rows states. The library that reads it takes long to load, and is often not needed."""
+    from megascience_ops import tables
+
+    return tables.stated(file)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -54,6 +52,9 @@ def _from_file(path: Path) -> Count:
 
 def _served(url: str) -> Count:
     """vLLM's own route, which stands beside /v1."""
+    import urllib.error
+    import urllib.request
+
     address = url.rstrip("/").removesuffix("/v1") + "/tokenize"
     headers = {"Content-Type": "application/json"}
     if key := os.environ.get("OPENAI_API_KEY"):

@@ -19,6 +19,7 @@ import yaml
 
 from megascience_ops.completions import Completion, Request, Sampling, Slot
 from megascience_ops.errors import ContractError, Declined, Unparsed
+from megascience_ops.strangers import disarmed
 
 T = TypeVar("T")
 
@@ -91,13 +92,17 @@ class Prompt(Generic[T]):
         return hashlib.sha256(f"{self.text}\n{sorted(self.sampling.items())}".encode()).hexdigest()[:16]
 
     def request(self, slots: Mapping[str, Slot], sampling: Sampling, model: Mapping[str, str]) -> Request:
-        """The request with every slot filled, in one pass. A missing or unknown slot is a stage's bug: KeyError."""
+        """The request with every slot filled, in one pass: what a slot says is text, and can neither fill another slot
+        nor end its message. A missing or unknown slot is a stage's bug: KeyError.
+        """
         if set(slots) != set(self.slots):
             raise KeyError(f"{self.name} has the slots {sorted(self.slots)}, not {sorted(slots)}")
         pieces = _SLOT.split(self.text)  # text, slot name, text, slot name, ..., text
         parts: list[Slot] = []
         for place, piece in enumerate(pieces):
             value = slots[piece] if place % 2 else piece
+            if place % 2 and isinstance(value, str):
+                value = disarmed(value)
             if isinstance(value, str) and parts and isinstance(parts[-1], str):
                 parts[-1] += value
             else:

@@ -21,9 +21,9 @@ from megascience_ops.rehearsing import Rehearsed
 from megascience_ops.reparsing import Reading
 from megascience_ops.rows import AsideRow, Row
 from megascience_ops.stage import Aside
+from megascience_ops.strangers import visible
 from megascience_ops.takedown import Held
 from megascience_ops.trying import changes
-from megascience_ops.visible import visible
 
 WIDTH = 100  # where nobody says how wide the terminal is
 SHOWN_CHARACTERS = 1200

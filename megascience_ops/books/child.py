@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import math
 import resource
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from megascience_ops.completions import Image
 from megascience_ops.errors import Declined
+from megascience_ops.strangers import whole
 
 MEMORY_BYTES = 4 * 1024**3
+OUTPUT_BYTES = 512 * 1024**2
 UNREADABLE = 65
 
 
@@ -35,7 +39,9 @@ async def read_in_child(path: Path, *, seconds: float, max_pages: int, first: in
     """
     options = [f"--max-pages={max_pages}", *([f"--first={first}"] if first else [])]
     book, *pages = (json.loads(line) for line in await _child(["megascience_ops.books", str(path), *options], seconds))
-    return ReadBook(book["format"], book["title"], book["n_pages"], pages)
+    for page in pages:
+        page["text"] = whole(page["text"])
+    return ReadBook(book["format"], whole(book["title"] or "") or None, book["n_pages"], pages)
 
 
 async def page_images(path: Path, numbers: list[int], *, seconds: float) -> list[Image]:
@@ -48,11 +54,13 @@ async def _child(module: list[str], seconds: float) -> list[str]:
     """The lines that `python -m module` prints."""
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *module, stdout=pipe, stderr=pipe, preexec_fn=_limit_memory
+        sys.executable, "-m", *module, stdout=pipe, stderr=pipe, preexec_fn=partial(_limit, seconds)
     )
+    assert child.stdout is not None and child.stderr is not None
     try:
         async with asyncio.timeout(seconds):
-            out, complaint = await child.communicate()
+            out, complaint = await asyncio.gather(_at_most(child.stdout), _at_most(child.stderr))
+            await child.wait()
     except TimeoutError:
         raise Declined("too_slow", f"reading took more than {seconds:.0f} s") from None
     finally:
@@ -69,5 +77,21 @@ async def _child(module: list[str], seconds: float) -> list[str]:
     return lines
 
 
-def _limit_memory() -> None:
+async def _at_most(stream: asyncio.StreamReader) -> bytes:
+    """All that a child prints. Raises Declined where that is more than any book's text."""
+    pieces: list[bytes] = []
+    left = OUTPUT_BYTES
+    while piece := await stream.read(1 << 20):
+        pieces.append(piece)
+        left -= len(piece)
+        if left < 0:
+            raise Declined("too_large", f"its text is more than {OUTPUT_BYTES / 1024**2:.0f} MB")
+    return b"".join(pieces)
+
+
+def _limit(seconds: float) -> None:
+    """In the child: so much memory, no core files, and an end of its own should nobody be left to end it."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    cpu = math.ceil(seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))

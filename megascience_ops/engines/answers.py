@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from megascience_ops.completions import FinishReason
 from megascience_ops.engines.http import message, parsed
 from megascience_ops.engines.trouble import Blame, Trouble
+from megascience_ops.strangers import whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,7 +87,7 @@ def chat(body: bytes) -> Said:
             only = spoken.get("reasoning_content") or spoken.get("reasoning")
             raise malformed(body, "reasoning without an answer" if only else "an answer without content")
     usage = said.get("usage")
-    return Said(text, finish_reason, _name(said), usage if isinstance(usage, dict) else {})
+    return Said(whole(text), finish_reason, _name(said), usage if isinstance(usage, dict) else {})
 
 
 def embeddings(body: bytes, expected: int) -> tuple[list[NDArray[np.float32]], str | None]:
@@ -125,4 +126,4 @@ def malformed(body: bytes, what: str) -> Trouble:
 
 def _name(said: dict[str, Any]) -> str | None:
     model = said.get("model")
-    return model if isinstance(model, str) and model else None
+    return whole(model) if isinstance(model, str) and model else None

@@ -13,8 +13,8 @@ from rich.text import Text
 from megascience_ops.funnel import Line
 from megascience_ops.looking.differences import Change, Difference
 from megascience_ops.looking.life import Moment
+from megascience_ops.strangers import visible
 from megascience_ops.terminal import console, panel, readable, short
-from megascience_ops.visible import visible
 
 SHOWN_REASONS = 4
 

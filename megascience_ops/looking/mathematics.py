@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from megascience_ops.visible import visible
+from megascience_ops.strangers import visible
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from megascience_ops.looking.mathematics import Node, tree
-from megascience_ops.visible import visible
+from megascience_ops.strangers import visible
 
 LONGEST = 40_000  # characters of a text; of more the beginning is shown
 MOST_FORMULAS = 400

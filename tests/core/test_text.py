@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from megascience_ops.looking.mathematics import _ATTRIBUTES, _ELEMENTS, tree
 from megascience_ops.looking.text import pieces, shown
-from megascience_ops.visible import visible
+from megascience_ops.strangers import visible
 
 WORDS = [
     "\\frac",

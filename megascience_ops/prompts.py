@@ -105,6 +105,8 @@ class Prompt(Generic[T]):
                 value = disarmed(value)
             if isinstance(value, str) and parts and isinstance(parts[-1], str):
                 parts[-1] += value
+            elif value == "\n" and place and place == len(pieces) - 1:
+                pass  # the line end of the file, after an image that ends it
             else:
                 parts.append(value)
         return Request(self.name, tuple(parts), dict(slots), {**self.sampling, **sampling}, model)

@@ -44,10 +44,26 @@ async def read_in_child(path: Path, *, seconds: float, max_pages: int, first: in
     return ReadBook(book["format"], whole(book["title"] or "") or None, book["n_pages"], pages)
 
 
-async def page_images(path: Path, numbers: list[int], *, seconds: float) -> list[Image]:
-    """These pages of a PDF as images. Raises Declined as `read_in_child` does."""
-    lines = await _child(["megascience_ops.books.images", str(path), *map(str, numbers)], seconds)
-    return [Image(base64.b64decode(line)) for line in lines]
+async def page_images(path: Path, numbers: list[int], *, seconds: float) -> list[Image | Declined | None]:
+    """These pages of a PDF as images; None for a page on which nothing stands, Declined for one that cannot be drawn.
+
+    Where drawing them together fails, they are drawn one by one, so that a page harms no other.
+    """
+    try:
+        lines = await _child(["megascience_ops.books.images", str(path), *map(str, numbers)], seconds)
+        if len(lines) != len(numbers):
+            raise Declined("crashed", f"{len(lines)} of {len(numbers)} pages were drawn")
+    except Declined as error:
+        if len(numbers) == 1:
+            return [error]
+        return [one for number in numbers for one in await page_images(path, [number], seconds=seconds)]
+    return [_image(json.loads(line)) for line in lines]
+
+
+def _image(said: dict[str, Any]) -> Image | Declined | None:
+    if error := said.get("error"):
+        return Declined("not_drawn", error)
+    return Image(base64.b64decode(said["image"])) if "image" in said else None
 
 
 async def _child(module: list[str], seconds: float) -> list[str]:

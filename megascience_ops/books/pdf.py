@@ -8,6 +8,7 @@ import re
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,40 +39,52 @@ def open_pdf(path: Path, max_pages: int | None, first: int | None = None) -> Ope
     says that it was repaired. Only lines are kept of a page, so memory grows with the text and not with the file.
     Raises BookError: encrypted, corrupt (also when most pages' content cannot be decoded), no_pages, too_large.
     """
-    pdfium.FPDF_InitLibrary()
-    document = pdfium.FPDF_LoadDocument(os.fsencode(path), None)
-    if document:
-        return _read(document, path, max_pages, first, repaired=False)
-    if pdfium.FPDF_GetLastError() in (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY):
-        raise BookError("encrypted", "the PDF asks for a password")
-    with tempfile.TemporaryDirectory() as folder:
-        mended = Path(folder) / "mended.pdf"
-        _mend(path, mended)
-        document = pdfium.FPDF_LoadDocument(os.fsencode(mended), None)
-        if not document:
-            raise BookError("corrupt", "PDFium refuses it, also after repair")
-        return _read(document, mended, max_pages, first, repaired=True)
-
-
-def _read(document: Any, path: Path, max_pages: int | None, first: int | None, *, repaired: bool) -> OpenBook:
-    try:
-        n_pages = pdfium.FPDF_GetPageCount(document)
+    with readable(path) as found:
+        n_pages = pdfium.FPDF_GetPageCount(found.document)
         if n_pages < 1:
             raise BookError("no_pages", "a PDF without a single page")
         if max_pages is not None and n_pages > max_pages:
             raise BookError("too_large", f"{n_pages} pages; the limit is {max_pages}")
-        title = _title(document)
-        drafts = [_draft(document, i) for i in range(min(n_pages, first or n_pages))]
-    finally:
-        pdfium.FPDF_CloseDocument(document)
-    thin = [i for i, draft in enumerate(drafts) if draft.thin]
-    if len(thin) > 0.2 * n_pages:
-        undecoded = _undecoded(path, thin)
-        if len(undecoded) > 0.5 * n_pages:
-            raise BookError("corrupt", f"the content of {len(undecoded)} of {n_pages} pages cannot be decoded")
-        for i in undecoded:
-            drafts[i] = drafts[i]._replace(verdict="garbage")
-    return OpenBook("pdf", title, n_pages, repaired, _pages(drafts))
+        title = _title(found.document)
+        drafts = [_draft(found.document, i) for i in range(min(n_pages, first or n_pages))]
+        thin = [i for i, draft in enumerate(drafts) if draft.thin]
+        if len(thin) > 0.2 * n_pages:
+            undecoded = _undecoded(found.file, thin)
+            if len(undecoded) > 0.5 * n_pages:
+                raise BookError("corrupt", f"the content of {len(undecoded)} of {n_pages} pages cannot be decoded")
+            for i in undecoded:
+                drafts[i] = drafts[i]._replace(verdict="garbage")
+        return OpenBook("pdf", title, n_pages, found.repaired, _pages(drafts))
+
+
+class Readable(NamedTuple):
+    """A PDF that PDFium has open, and the file that it is open from: the mended copy of one that was `repaired`."""
+
+    document: Any
+    file: Path
+    repaired: bool
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[Readable]:
+    """The PDF at `path`, open for as long as the context lasts. Raises BookError: encrypted, corrupt, no_pages."""
+    pdfium.FPDF_InitLibrary()
+    document = pdfium.FPDF_LoadDocument(os.fsencode(path), None)
+    refused = None if document else pdfium.FPDF_GetLastError()
+    if refused in (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY):
+        raise BookError("encrypted", "the PDF asks for a password")
+    with tempfile.TemporaryDirectory() as folder:
+        file = path
+        if not document:
+            file = Path(folder) / "mended.pdf"
+            _mend(path, file)
+            document = pdfium.FPDF_LoadDocument(os.fsencode(file), None)
+        if not document:
+            raise BookError("corrupt", "PDFium refuses it, also after repair")
+        try:
+            yield Readable(document, file, file is not path)
+        finally:
+            pdfium.FPDF_CloseDocument(document)
 
 
 def _pages(drafts: list[_Draft]) -> Iterator[PageText]:

@@ -106,9 +106,9 @@ def _calls(settings: Settings, passages: Passages, serving: Serving) -> Mapping[
     """The calls for each row that comes into a stage."""
 
     # Here, as the stages load the prompts: one that has to be mended is told by the command, not by an import.
+    from megascience_ops import ocr
     from megascience_ops.stages import (
         classify_books,
-        digitize_books,
         distill_cot,
         extract_qa,
         extract_reference_answer,
@@ -143,7 +143,7 @@ def _calls(settings: Settings, passages: Passages, serving: Serving) -> Mapping[
     compared = REFINED_QUESTION + MEAN_ANSWER + SOLUTION
     return {
         "classify_books": [Calls((classify_books.CLASSIFY,), 1, METADATA + EXCERPT, CLASS)],
-        "digitize_books": [Calls((digitize_books.TRANSCRIBE,), scanned, PAGE_IMAGE, PAGE)],
+        "digitize_books": [Calls((ocr.TRANSCRIBE,), scanned, PAGE_IMAGE, PAGE)],
         "extract_qa": extract,
         "refine_qa": [Calls((refine_qa.REFINE,), 1, passages.tokens + QUESTION + PRINTED_ANSWER, refined, seen)],
         "judge_cot": [Calls((judge_cot.JUDGE[judging],), 1, pair, answer[judging])],

@@ -187,12 +187,12 @@ def test_endpoint_half_a_character_is_replaced() -> None:
 
 
 def test_endpoint_images_go_as_data_urls_in_their_place() -> None:
-    from megascience_ops.stages.digitize_books import TRANSCRIBE
+    from megascience_ops.ocr import TRANSCRIBE
 
     server = Server(says("Page one."))
     image = Image(b"\x89PNG\r\n\x1a\n picture")
 
-    assert against(server, ask(TRANSCRIBE, PAGE=image)) == "Page one."
+    assert against(server, ask(TRANSCRIBE, PAGE=image)) == ("Page one.", 0)
 
     content = server.bodies[0]["messages"][0]["content"]
     (sent,) = [part for part in content if part["type"] == "image_url"]
@@ -200,7 +200,9 @@ def test_endpoint_images_go_as_data_urls_in_their_place() -> None:
     assert head == "data:image/png;base64"
     assert base64.b64decode(data) == image.data
     before, _, after = TRANSCRIBE.text.partition("<PAGE>")
-    assert [part["text"] for part in content if part["type"] == "text"] == [text for text in (before, after) if text]
+    assert [part["text"] for part in content if part["type"] == "text"] == [
+        text for text in (before, after) if text.strip()
+    ]
 
 
 # --- a server that is busy, breaks, or talks nonsense, and then answers ------------------------------------------------

@@ -9,6 +9,7 @@ import yaml
 
 from megascience_ops import parsing
 from megascience_ops.errors import Unparsed
+from megascience_ops.parsing import pages
 
 HERE = Path(__file__).parent
 
@@ -32,6 +33,14 @@ def _book(text: str) -> list[str]:
     return [book.subject, book.level]
 
 
+def _page(text: str) -> list[str | int]:
+    return list(pages.transcription(text))
+
+
+def _olmocr_page(text: str) -> list[str | int]:
+    return list(pages.olmocr_page(text))
+
+
 READERS: dict[str, Callable[[str], Any]] = {
     "extract_qa": _pairs,
     "refine_qa": _refined,
@@ -39,6 +48,8 @@ READERS: dict[str, Callable[[str], Any]] = {
     "judge_contamination": parsing.decision,
     "filter_qa": _filter,
     "classify_books": _book,
+    "digitize_books": _page,
+    "digitize_books_olmocr": _olmocr_page,
     "distill_cot": parsing.solution,
     "boxed": parsing.boxed,
     "extract_reference_answer": parsing.reference_answer,
@@ -72,3 +83,25 @@ def test_same_answer_case_gives_what_it_wants(case: dict[str, Any]) -> None:
     """One entry of cases_same_answer.yaml, both ways round."""
     assert parsing.same_answer(case["a"], case["b"]) is case["want"]
     assert parsing.same_answer(case["b"], case["a"]) is case["want"]
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in _cases("digitize_books_olmocr")])
+def test_olmocr_case_is_read_as_the_package_reads_it(case: dict[str, Any]) -> None:
+    """Where the package is there. It takes `maybe` for false, and a page turned by nothing for turned: we ask again."""
+    front_matter = pytest.importorskip("olmocr.train.front_matter")
+    response = pytest.importorskip("olmocr.prompts").PageResponse
+    read = front_matter.FrontMatterParser(front_matter_class=response)
+    if "unparsed" not in case:
+        page = read({"markdown_content": case["text"], "markdown_path": "page.md"})["page_data"]
+        turn = 0 if page.is_rotation_valid else page.rotation_correction
+        assert turn == case["want"][1]
+        assert (
+            turn
+            or (page.natural_text or "").replace(
+                "![A block on a plane with three arrows](page_120_340_300_200.png)", ""
+            )
+            == case["want"][0]
+        )
+    elif case["name"] not in ("neither true nor false", "turned, by nothing"):
+        with pytest.raises(ValueError, match="Error parsing front matter"):
+            read({"markdown_content": case["text"], "markdown_path": "page.md"})

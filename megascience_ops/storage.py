@@ -160,13 +160,14 @@ class Store:
         except (NotFoundError, FileNotFoundError) as error:
             raise FileNotFoundError(self.address(path)) from error
         except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
-            raise ContractError(f"{self.address(path)}: access denied; check the credentials or the rights") from error
+            why = _refusal(error) or "access denied; check the credentials or the rights"
+            raise ContractError(f"{self.address(path)}: {why}") from error
         except (InvalidPathError, ValueError) as error:
             said = " ".join(str(error).partition("Debug source")[0].split())
             raise ContractError(f"{self.address(path)}: {said}; rename that file") from error
         except (GenericError, BaseError, OSError) as error:
-            if "NoSuchBucket" in str(error):
-                raise ContractError(f"{self.uri}: there is no such bucket; make it, or name another") from error
+            if refused := _refusal(error):
+                raise ContractError(f"{self.uri}: {refused}") from error
             raise TransientError(f"{self.address(path)}: {str(error).splitlines()[0]}") from error
 
 
@@ -197,6 +198,18 @@ class _Ranges(io.RawIOBase):
         content = bytes(obstore.get_range(self._store, self._path, start=self._at, length=length))
         self._at += len(content)
         return content
+
+
+_REFUSALS = {  # by the codes of S3 servers
+    "NoSuchBucket": "there is no such bucket; make it, or name another",
+    "RequestTimeTooSkewed": "the clock of this machine is not the server's; set it",
+    "QuotaExceeded": "the bucket is full; make room, or raise its quota",
+}
+
+
+def _refusal(error: BaseException) -> str | None:
+    """What a server's refusal means to a person, where it is one that only a person can end."""
+    return next((why for code, why in _REFUSALS.items() if code in str(error)), None)
 
 
 def _open(uri: str, must_exist: bool) -> Any:

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
+from megascience_airflow.alerts import deadline, failed
 from megascience_airflow.approval import ApproveOperator
 from megascience_airflow.assets import dataset, textbooks
 from megascience_airflow.cadence import cadence
@@ -90,6 +91,8 @@ BY_ITSELF = {
     "doc_md": AUTOMATIC + DOC,
     "params": trigger_form(RECIPE, by_hand=False),
     "is_paused_upon_creation": True,
+    "on_failure_callback": failed,
+    "deadline": deadline(),
     "catchup": False,
     **EVERY_DAG,
 }

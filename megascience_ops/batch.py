@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from megascience_ops import receipts
 from megascience_ops.config import Settings
-from megascience_ops.errors import ContractError
+from megascience_ops.errors import ContractError, NothingNew
 from megascience_ops.receipts import PartFacts, Receipt
 from megascience_ops.rows import Row
 from megascience_ops.stage import DatasetStage, Stage
@@ -51,15 +51,26 @@ class Batch:
         return receipts.current(self.store, self.folder(stage, batch))
 
     def upstream(self) -> Receipt:
-        """The receipt that this stage reads. Raises ContractError where the stage before has not finished."""
+        """The receipt that this stage reads. Raises ContractError where the stage before has not finished.
+
+        Raises NothingNew where it never will: in a batch of what is new, for which nothing was.
+        """
         before = self.recipe.before(self.stage.name)
         receipt = self.receipt(before.name) if before else None
         if before and not receipt:
+            if self._found_nothing_new():
+                raise NothingNew(f"batch {self.name} found no new textbook: {self.stage.name} has nothing to do")
             raise ContractError(
                 f"{self.stage.name} of batch {self.name} reads {before.name}, which has not finished: run it first"
             )
         assert receipt is not None
         return receipt
+
+    def _found_nothing_new(self) -> bool:
+        first = self.recipe.names[0]
+        found = self.receipt(first)
+        only_new = self.settings.stages.get(first, {}).get("only_new", False)
+        return bool(only_new) and (found is None or not found.total("rows_out"))
 
     def rows(self, part: PartFacts) -> Iterator[Row]:
         """The rows of one shard of what this stage reads."""

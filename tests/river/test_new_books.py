@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -133,3 +134,13 @@ def test_new_books_root_among_the_textbooks_is_refused(day: Callable[[str], Rive
     with pytest.raises(ContractError, match="keep them apart"):
         day("monday").with_(root=str(zone / "data")).flow("discover_books")
     assert not list(zone.glob("data/textbook_reasoning"))
+
+
+def test_new_books_batch_that_found_none_has_nothing_to_redo(day: Callable[[str], River], zone: Path) -> None:
+    """Of past batches that are redone from a later stage on, those without books are none."""
+    with pytest.raises(NothingNew, match="sunday found no new textbook: refine_qa has nothing to do"):
+        asyncio.run(day("sunday").stage("refine_qa"))
+    lands(zone, "a.md")
+    found(day("monday"))
+    with pytest.raises(ContractError, match="run it first"):
+        asyncio.run(day("monday").stage("refine_qa"))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator
 
 from megascience_ops.books import BookError, OpenBook, PageText
-from megascience_ops.books.mathml import mathml_replaced
+from megascience_ops.books.markdown import plain_markdown
 
 PAGE_CHARS = 3000
 
@@ -16,18 +15,6 @@ _LATEX = re.compile(r"\\documentclass\b|\\begin\{document\}|^\\(?:chapter|sectio
 _MARKDOWN = re.compile(r"^(?:#{1,6} \S|```|\|.*\||[-*+] \S|> \S|---[ \t]*$)", re.MULTILINE)
 _FRONT_MATTER = re.compile(r"\A---\n(?:.*\n){0,60}?---\n")
 _FENCE = re.compile(r"^(?:```|~~~)", re.MULTILINE)
-
-_TAGS = re.compile(r"</?(?:div|span|section|figure|figcaption|article|aside|em|strong|b|i|u|a|p|br|center)\b[^<>]*>")
-# The element in which a publisher says what a part of a page is, and what a printed book would have there
-PART_LABELS = {
-    **{"example": "Example", "problem": "Question", "question": "Question"},
-    **{"solution": "Answer", "answer": "Answer"},
-}
-_PART = re.compile(rf'<(?:div|section|article|aside)\b[^<>]*\bdata-type="({"|".join(PART_LABELS)})"[^<>]*>')
-_CROSS_REFERENCE = re.compile(r"\[\\\[link\\\]\]\([^()\s]*\)")  # to a figure or a table, whose number is not there
-_ESCAPED_POINT = re.compile(r"(?<=\d)\\\.")
-_SUPERSCRIPT, _SUBSCRIPT = re.compile(r"<sup>([^<>]*)</sup>"), re.compile(r"<sub>([^<>]*)</sub>")
-_ATTRIBUTES = re.compile(r"\{:[^{}\n]*\}")
 
 _LATEX_HEADS = {"part": "#", "chapter": "#", "section": "##", "subsection": "###", "subsubsection": "####"}
 _LATEX_HEAD = re.compile(
@@ -68,20 +55,6 @@ def open_text(data: bytes, max_pages: int | None) -> OpenBook:
         )
         return paged("markdown", title.group(1) if title else None, plain_markdown(body), max_pages)
     return paged("text", None, text, max_pages)
-
-
-def plain_markdown(text: str) -> str:
-    """Markdown without the HTML around and within it; TeX maths and everything else untouched."""
-    if "<math" in text:
-        text = html.unescape(mathml_replaced(text))
-        # A formula's element may have ended the paragraph in the middle of a sentence.
-        text = re.sub(r"(?<=\S)\n\n+(?=[,.;:?!)])", "", text)
-        text = re.sub(r"(?<=\w) +(?=\^\{)", "", text)
-        text = re.sub(r"(?<=\S)\n\n+[ ]+(?=[a-z(]|\*+[a-z])", " ", text)
-    text = _ESCAPED_POINT.sub(".", _CROSS_REFERENCE.sub("[link]", text))
-    text = _PART.sub(lambda part: f"\n\n{PART_LABELS[part.group(1)]}\n\n", text)
-    text = _SUPERSCRIPT.sub(r"^{\1}", _SUBSCRIPT.sub(r"_{\1}", text))
-    return _ATTRIBUTES.sub("", _TAGS.sub("", text)) if "<" in text or "{:" in text else text
 
 
 def decoded(data: bytes) -> str:

@@ -7,11 +7,13 @@ import re
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from megascience_ops.books import BookError, OpenBook
-from megascience_ops.books.formats import PART_LABELS, decoded, paged
+from megascience_ops.books.formats import decoded, paged
+from megascience_ops.books.markdown import PART_LABELS
 from megascience_ops.books.mathml import mathml_replaced
 
 MAX_CHAPTER_BYTES = 32 * 1024 * 1024
@@ -43,7 +45,7 @@ class _Reader(HTMLParser):
         self.out: list[str] = []
         self.title: list[str] = []
         self.hidden: list[str] = []
-        self.lists: list[int | None] = []
+        self.lists: list[tuple[int, str] | None] = []
         self.verbatim = 0
         self.in_title = False
 
@@ -73,7 +75,8 @@ class _Reader(HTMLParser):
                 self.out.append(f"{label}\n\n")
         if tag in ("ul", "ol"):
             start = values.get("start") or "1"
-            self.lists.append((int(start) if start.isdigit() else 1) if tag == "ol" else None)
+            number = int(start) if start.isdigit() else 1
+            self.lists.append((number, values.get("type") or "1") if tag == "ol" else None)
 
     def handle_endtag(self, tag: str) -> None:
         self.in_title = False
@@ -97,11 +100,13 @@ class _Reader(HTMLParser):
             self.out.append(data if self.verbatim else re.sub(r"\s+", " ", data))
 
     def _mark(self) -> str:
-        number = self.lists[-1] if self.lists else None
-        if number is None:
+        current = self.lists[-1] if self.lists else None
+        if current is None:
             return "-"
-        self.lists[-1] = number + 1
-        return f"{number}."
+        number, kind = current
+        self.lists[-1] = number + 1, kind
+        letters = {"a": ascii_lowercase, "A": ascii_uppercase}.get(kind, "")
+        return f"{letters[number - 1] if number <= len(letters) else number}."
 
 
 def open_html(data: bytes, max_pages: int | None) -> OpenBook:

@@ -1,15 +1,18 @@
-"""MathML as a line of text: its TeX where the author left it, else `x_{0}`, `t^{2}`, `(a)/(b)`."""
+"""MathML as a line of text: its TeX where the author left it, else `x_{0}`, `t^{2}`, `(a)/(b)`, `v̄`."""
 
 from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from html.parser import HTMLParser
 
 _MATH = re.compile(r"<(?:\w+:)?math\b[^>]*>.*?</(?:\w+:)?math>", re.IGNORECASE | re.DOTALL)
 _TEX = re.compile(r"<annotation\b[^>]*x-(?:tex|latex)[^>]*>(.*?)</annotation>", re.IGNORECASE | re.DOTALL)
 _TAGS = re.compile(r"<[^>]*>")
-_SPACED = frozenset("=+−<>≤≥≈→×⋅±≠⇒-")
+_SPACED = frozenset("=+−–<>≤≥≈→×⋅±≠⇒-")
+_ACCENTS = dict(zip("-−¯‾ˉ―→⃗^ˆ˙~˜", "\u0304" * 6 + "\u20d7" * 2 + "\u0302" * 2 + "\u0307" + "\u0303" * 2, strict=True))
+_SIGN = re.compile(r"(^|[=(\[{,;<>≈×⋅/]\s*)([−+±-]) (?=\S)")
 
 
 def mathml_replaced(source: str) -> str:
@@ -24,7 +27,8 @@ def _text(element: str) -> str:
     reader = _Reader()
     reader.feed(re.sub(r"(</?)\w+:", r"\1", element))
     reader.close()
-    return " ".join(reader.text().split()) or " ".join(_TAGS.sub(" ", element).split())
+    text = " ".join(reader.text().split()) or " ".join(_TAGS.sub(" ", element).split())
+    return _SIGN.sub(r"\1\2", re.sub(r"(?<=[(\[]) | (?=[)\],;]|\.(?:\s|$))", "", text))
 
 
 class _Reader(HTMLParser):
@@ -50,10 +54,14 @@ class _Reader(HTMLParser):
                 return
 
     def handle_data(self, data: str) -> None:
-        data = data.strip()
         name, parts = self.open[-1]
+        if name == "mtext" and "\n" not in data and data.strip(" \xa0"):
+            # A word stands apart from the signs around it; `4`, `.`, `29 m` are pieces of one number and its unit.
+            parts.append(f" {data} " if re.fullmatch(r"[^\W\d_]{2,}", data.strip()) else data)
+            return
+        data = data.strip()
         if data:
-            parts.append(f" {data} " if name == "mo" and data in _SPACED else data)
+            parts.append(f" {data.replace('–', '−')} " if name == "mo" and data in _SPACED else data)
 
     def text(self) -> str:
         while len(self.open) > 1:
@@ -65,6 +73,10 @@ class _Reader(HTMLParser):
 def _made(name: str, parts: list[str]) -> str:
     if name in ("annotation", "annotation-xml"):
         return ""
+    if name in ("msub", "msup") and len(parts) == 2 and parts[1].strip() in (".", ",", ";"):
+        return "".join(parts)
+    if name == "mover" and len(parts) == 2 and len(parts[0].strip()) == 1 and parts[1].strip() in _ACCENTS:
+        return unicodedata.normalize("NFC", parts[0].strip() + _ACCENTS[parts[1].strip()])
     if name in ("msub", "munder") and len(parts) == 2:
         return f"{parts[0]}_{{{parts[1].strip()}}}"
     if name in ("msup", "mover") and len(parts) == 2:
@@ -77,6 +89,6 @@ def _made(name: str, parts: list[str]) -> str:
         return f"√({''.join(parts).strip()})"
     if name == "mfenced":
         return f"({', '.join(part.strip() for part in parts)})"
-    if name in ("mtd", "mtr", "mtext"):
+    if name in ("mtd", "mtr"):
         return f"{''.join(parts)} "
     return "".join(parts)

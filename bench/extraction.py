@@ -84,8 +84,8 @@ def score(gold: list[Item], found: list[Found], pages: list[str]) -> tuple[dict[
     matched: set[int] = set()
     absent = 0
     for item, answer in zip(gold, answers, strict=True):
-        page = printed.page_of(item.question)
-        if page is None or not printed.hold(item.answer):
+        pages_of = printed.pages_of(item.question)
+        if not pages_of or not printed.hold(item.answer):
             absent += 1
             continue
         mine = scores[item.kind]
@@ -97,9 +97,9 @@ def score(gold: list[Item], found: list[Found], pages: list[str]) -> tuple[dict[
         matched.update(index.like(item.question))
         pair = found[near]
         mine.found += 1
-        mine.page_right += page == pair.page
-        if page != pair.page:
-            mine.misses.append((f"page {page}, not", item, pair))
+        mine.page_right += pair.page in pages_of
+        if pair.page not in pages_of:
+            mine.misses.append((f"page {pages_of[0]}, not", item, pair))
         said = _characters(pair.answer)
         like = _alike(pair, item, said, answer)
         if like >= RIGHT:
@@ -136,8 +136,7 @@ class _Index:
     def _shares(self, text: str) -> list[tuple[float, int]]:
         wanted = _grams(text)
         shared = Counter(number for gram in wanted for number in self.by_gram.get(gram, ()))
-        total = sum(wanted.values())
-        return sorted(((2 * n / (total + sum(self.grams[i].values())), i) for i, n in shared.items()), reverse=True)
+        return sorted(((2 * n / (len(wanted) + len(self.grams[i])), i) for i, n in shared.items()), reverse=True)
 
     def nearest(self, text: str) -> int | None:
         shares = self._shares(text)
@@ -157,15 +156,18 @@ class _Pages:
         self.grams = [set(_grams(page)) | set(_grams_of(_prose(page))) for page in pages]
         self.spreads = [page | after for page, after in zip(self.grams, [*self.grams[1:], set()], strict=True)]
 
-    def page_of(self, question: str) -> int | None:
-        """The page, from 1, that has the most of the question's first words and of the others, with the page after it;
-        None where none has enough."""
+    def pages_of(self, question: str) -> list[int]:
+        """The pages, from 1, that have the most of the question's first words and, with the page after, of the others:
+        several where a book asks the same, or nearly the same, twice; none where no page has enough of it."""
         words = _words(question)
         first, wanted = set(_grams_of(words[:14])), set(_grams_of(words))
         shares = [len(first & page) / len(first) for page in self.grams]
-        spread = [len(wanted & pages) for pages in self.spreads]
-        best = max(range(len(shares)), key=lambda page: (shares[page] + 2 * spread[page] / len(wanted), shares[page]))
-        return best + 1 if shares[best] >= ON_PAGE or spread[best] >= ON_PAGE * len(wanted) else None
+        spread = [len(wanted & pages) / len(wanted) for pages in self.spreads]
+        marks = [share + 2 * other for share, other in zip(shares, spread, strict=True)]
+        best = max(range(len(marks)), key=marks.__getitem__)
+        if max(shares[best], spread[best]) < ON_PAGE:
+            return []
+        return [best + 1, *(page + 1 for page, mark in enumerate(marks) if page != best and mark > 0.9 * marks[best])]
 
     def hold(self, answer: str) -> bool:
         """Whether an answer is printed: what is prose in it, half of it at least, on one page and the next."""

@@ -120,7 +120,7 @@ def plain(source: str) -> str:
     text = _IMAGE.sub("", text)
     text = re.sub(r"\[\\?\[link\\?\]\]\([^()]*\)", "", text)
     text = re.sub(r"\[((?:\\\[|\\\]|[^\[\]])*)\]\([^()]*\)|\[([^\[\]]*)\]\[\d+\]", r"\1\2", text)
-    text = re.sub(r"\{:[^{}]*\}|<[^>]*>|\*+|\\(?=[^\w\s])", "", text)
+    text = re.sub(r"\{:[^{}]*\}|<[^>]*>|\*+|\\(?=[^\w\s]|_)", "", text)
     return " ".join(html.unescape(text).split())
 
 

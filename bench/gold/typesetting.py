@@ -30,6 +30,8 @@ _STYLE = """
   if n > 1 {{ text(size: 8pt)[#if calc.even(n) [#n #h(1fr) #name] else [{title} #h(1fr) #n]] }}
 }})
 #set text(font: "Libertinus Serif", size: 10pt)
+#set sub(typographic: false)
+#set super(typographic: false)
 #set par(justify: true, spacing: 0.9em)
 #show heading.where(level: 1): it => {{ pagebreak(weak: true); text(size: 18pt, it.body); v(0.6em) }}
 #show heading.where(level: 2): it => block(above: 1.2em, below: 0.8em, text(size: 13pt, it.body))
@@ -109,7 +111,7 @@ class Press:
         source = lettered(source)
         tables: list[str] = []
         source = _TABLE.sub(lambda m: f"\n\n@@{len(tables)}@@\n\n{tables.append(self._table(m.group())) or ''}", source)
-        source = re.sub(r"\{[:#][^{}\n]*\}|<[^<>]*>|^\* \* \*$|^\^$", "", source, flags=re.M)
+        source = re.sub(r"\{[:#][^{}\n]*\}|<[^<>]*>|^\w+=\"[^\"]*\".*$|^\* \* \*$|^\^$", "", source, flags=re.M)
         out = []
         for paragraph in re.split(r"\n\s*\n", source):
             paragraph = paragraph.strip()
@@ -127,7 +129,7 @@ class Press:
         """A paragraph with its emphasis, its raised and its lowered text."""
         text = re.sub(r"\[((?:[^\[\]])*)\](?:\([^()]*\)|\[\d+\])", r"\1", text)
         text = re.sub(r"^[*] +", "• ", re.sub(r"^: +", "", text))
-        text = re.sub(r"\\(?=[^\w\s])", "", " ".join(text.split()))
+        text = re.sub(r"\\(?=[^\w\s]|_)", "", " ".join(html.unescape(text).split()))
         out, place = [], 0
         for found in _INLINE.finditer(text):
             out.append(_escaped(text[place : found.start()]))

@@ -76,7 +76,8 @@ def _section(blocks: Sequence[Block], place: int, parts: list[str], discussion: 
         if full and not _resumes(blocks, place):
             if _OBJECTIVES.match(block.text) or discussion and not _goes_on(full[-1], block.text):
                 break
-            short_answer = words <= 25 and len(block.text.split()) > 40 and not _PART.match(block.text)
+            done = full[-1].rstrip().endswith((".", "?", "!")) or words <= 8
+            short_answer = done and words <= 25 and len(block.text.split()) > 40 and not _PART.match(block.text)
             if short_answer or _begins_anew(full, block.text) and not _asks_next(blocks, place):
                 break
         add_paragraph(parts, block.text)

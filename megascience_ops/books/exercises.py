@@ -12,7 +12,7 @@ from megascience_ops.books.labels import option, order
 
 ASKS = ("exercise", "question", "example")
 # "Figure 3.1 Two blocks"; "Figure 3.1 shows two blocks" is a sentence
-_CAPTION = re.compile(r"(?:(?:Figure|Fig\.|Photo)\s+[\dA-Z][\d.\-]*+(?!\s+[a-z]+s?\s)|Photo by\b)[^?]*$", re.S)
+_CAPTION = re.compile(r"(?:(?:Figure|Fig\.|Photo)\s+[\dA-Z][\d.\-]*+(?!\s+[a-z]+s?\s)|Photo by\b)[^?]*$|!\[", re.S)
 
 
 @dataclass(frozen=True)

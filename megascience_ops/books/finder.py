@@ -26,6 +26,7 @@ class Finder:
     last_exercise: tuple[int, ...] = ()  # ... in this chapter
     last_note: int = 0
     chapters: int = 0
+    unnumbered: bool = False  # questions have a label and no number here: numbers are lists in them
     around: str = ""  # the chapter in which an answer key stands
     heads: set[str] = field(default_factory=set)  # the headings so far, to know them again at the top of a page
 
@@ -77,7 +78,7 @@ class Finder:
             self.around, self.chapter = self.chapter, ""
         elif self.region == "answer_key" != region:
             self.chapter = self.around
-        self.region, self.open, self.answered, self.last = region, "", False, ()
+        self.region, self.open, self.answered, self.last, self.unnumbered = region, "", False, (), False
         if mark.level >= 3:
             self.section = f"{mark.label} {mark.rest}".strip()
             self.heads.add(_letters(mark.rest))
@@ -97,6 +98,8 @@ class Finder:
             self.open in ("example", "question") and not self.answered and len(text) < 10
         ):
             return self._enter("answer_key", Mark("answer_key", "", text, 4))
+        if region is None and (line.alone or depth) and headings.asks(text) and labels.item(self.following(index)):
+            region = "exercises"
         if region == "exercises":
             if (
                 self.region == "answer_key"
@@ -159,7 +162,8 @@ class Finder:
         if found is None:
             return None
         number = labels.order(found.label)
-        if not numbering.follows(self.last, number, 12 if line.fresh == 0 else 40):
+        near = line.fresh == 0 and not numbering.rises(self.lines, index, number)
+        if not numbering.follows(self.last, number, 12 if near else 40):
             if not numbering.begins_anew(self.lines, index, number, self.last):
                 return None
             if self.chapter.isdigit() and number < self.last:
@@ -169,7 +173,7 @@ class Finder:
 
     def _labelled(self, index: int, text: str, line: Line) -> Mark | None:
         expected = bool(self.open) and not self.answered
-        if line.fresh or text.isupper():
+        if line.fresh or text.isupper() or (self.open == "example" and labels.alone(text)):
             if (found := labels.example(text)) and (line.fresh or not found.rest):
                 self.open, self.answered = "example", False
                 return found
@@ -188,6 +192,7 @@ class Finder:
                 self.open = "q" if re.match(r"[Qq]\b|[Qq]\d", text) else "question"
                 self.answered = False
                 self.last = labels.order(found.label) or self.last
+                self.unnumbered = not found.label
                 return found
         return self._item(index, text, line)
 
@@ -214,7 +219,7 @@ class Finder:
             return self._enter("body", part)
         if found is None:
             return None
-        if self.region == "exercises":
+        if self.region == "exercises" and not self.unnumbered:
             known = self.last or (self.last_exercise if len(self.last_exercise) == len(number) else ())
             if numbering.follows(known, number, 30 if line.fresh else 2) or (not self.last and number == (1,)):
                 self.open, self.answered = "exercise", False
@@ -257,7 +262,7 @@ class Finder:
             return None
         if self.open == "example" and not _leads_on(coming):
             return None  # a caption or a lead-in to a formula, in a solution
-        waits = self.region != "exercises" and not self.answered and self._just_opened()
+        waits = (self.region != "exercises" or self.unnumbered) and not self.answered and self._just_opened()
         if waits or (
             self.blocks
             and self.blocks[-1].kind in ("solution", "answer", "example")

@@ -37,6 +37,7 @@ _KEY_WORDS = frozenset(
         "appendix and & hints practice end check your understanding self-check quiz a b c d e f ",
     )
 )
+_ASKS = re.compile(r"[A-Z][^.?!:]*\s(?:[Qq]uestions|[Ee]xercises|[Pp]roblems)")
 _KEY_NOUNS = re.compile(r"\banswers\b|\bsolutions\b|\banswer keys?\b", re.I)
 _REGIONS = {
     "front_matter": re.compile(
@@ -73,6 +74,13 @@ def region_of(text: str) -> str | None:
         plural = words[-1].endswith("s") or len(words) > 1 or words[0] == "quiz"
         return "exercises" if plural and not _PRACTICE.fullmatch(" ".join(words)) else None
     return None
+
+
+def asks(text: str) -> bool:
+    """Say whether a heading of any words ends as those over exercises do: `Interactive Link Questions`."""
+    return len(text.split()) <= 6 and bool(
+        re.fullmatch(r"[A-Z][^.?!:]*\s(?:[Qq]uestions|[Ee]xercises|[Pp]roblems)", text)
+    )
 
 
 def chapter(text: str) -> Mark | None:

@@ -133,6 +133,11 @@ def step(text: str) -> Mark | None:
     return Mark("step", found.group("name").lower(), found.group("rest"), 0)
 
 
+def alone(text: str) -> bool:
+    """Say whether a line is a head inside a worked example and nothing else: `Solution`, `Discussion for (a)`."""
+    return bool(re.fullmatch(r"(?:Strategy|Solution|Discussion|Significance)(?: for \([a-z]\))?:?", text))
+
+
 def item(text: str) -> Mark | None:
     """Read a numbered item: `12. ...`, `12) ...`, `(12) ...`, `3.4 ...`, `1.1.104: ...`."""
     found = _ITEM.match(text)

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+_OPEN = re.compile(r"(?:,|-|\b(?:the|of|and|a|an|to|in|is|by))$")
+_PART = re.compile(r"\(?[a-h][.)]\s")
+
 
 class PageText(Protocol):
     """What this module needs of a page: its number, counted from 1, and its text."""
@@ -43,7 +46,8 @@ def read_lines(pages: Sequence[PageText]) -> Iterator[Line]:
             ends = bool(re.search(r"[.?!:;”\")\]}]$", before)) or not before
             if not started:
                 runs_on = not ends and (
-                    text[0].islower() or bool(re.search(r"(?:,|-|\b(?:the|of|and|a|an|to|in|is|by))$", before))
+                    (text[0].islower() and not _PART.match(text))
+                    or bool(re.search(r"(?:,|-|\b(?:the|of|and|a|an|to|in|is|by))$", before))
                 )
                 fresh = 0 if runs_on else 2
             else:

@@ -33,8 +33,16 @@ def begins_anew(lines: Sequence[Line], index: int, number: Number, last: Number)
         if (found := labels.item(text)) and len(labels.order(found.label)) == 1:
             coming.append(labels.order(found.label)[0])
     rises = all(a < b for a, b in zip([number[0], *coming][:3], coming[:3], strict=False))
-    resumes = any(last[0] < later <= last[0] + 4 for later in coming[:6])
+    resumes = any(last[0] < later <= last[0] + (4 if place > 4 else 12) for place, later in enumerate(coming[:6]))
     return rises and not resumes and bool(coming or number == (1,))
+
+
+def rises(lines: Sequence[Line], index: int, number: Number) -> bool:
+    """Whether the next numbered line after this one, if there is one near, goes on from its number."""
+    for line in lines[index + 1 : index + 12]:
+        if found := labels.item(labels.bare(line.text)):
+            return follows(number, labels.order(found.label), 12)
+    return False
 
 
 def goes_on(lines: Sequence[Line], index: int, last: Number) -> bool:

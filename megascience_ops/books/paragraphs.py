@@ -20,6 +20,7 @@ _ITEM = re.compile(
     r"(?:\(?\d{1,3}(?:\.\d{1,3})*[.)]|\ufffd{1,3}[.)]|\d{1,2}\.\d{1,3}|\(?[a-h][.)]|\([a-zA-Z]\)|\(?[ivx]{1,5}[.)]|[A-H][.)]|[•▪‣–➢✓◦■▶*-])"
     r"\s+(?=\S)"
 )
+_NUMBER = re.compile(r"(\d{1,3})[.)] ")
 _ENDED = re.compile(r"[.?!:;][)\]”’\"'}]*$")
 _PROSE_END = re.compile(r"[a-z] [^\W\d_]+[,;:.)\-\u00ad]?$")  # a table's row ends with a number or a lone letter
 _PART = re.compile(r"\(([b-h])\) ")
@@ -121,6 +122,8 @@ def _joint(start: Line, a: Line, b: Line, size: float, leading: float, edge: flo
         return " "  # a number or a label that the line break brought to the front
     item = _ITEM.match(b.text)
     if item or (b.text[:1].isupper() and _LABEL.match(b.text)):
+        if item and _next_item(start, b):
+            return "\n"
         inside = full and open_end and b.left < start.left + 4 * em
         return " " if inside and not (item and b.left < start.left - 0.6 * em) else "\n"
     if b.left > a.left + 0.8 * em and not (a is start and _ITEM.match(a.text)):
@@ -137,6 +140,14 @@ def _joint(start: Line, a: Line, b: Line, size: float, leading: float, edge: flo
     ):
         return " "  # what follows is a formula, which is not broken
     return "\n" if a is start or open_end else _PARAGRAPH
+
+
+def _next_item(start: Line, b: Line) -> bool:
+    """Whether a line has the number after that of the paragraph's first line, and stands where that stands."""
+    numbers = [_NUMBER.match(line.text) for line in (start, b)]
+    if numbers[0] is None or numbers[1] is None:
+        return False
+    return 0 < int(numbers[1].group(1)) - int(numbers[0].group(1)) < 4 and abs(b.left - start.left) < 0.6 * b.size
 
 
 def _in_line(said: str, text: str) -> bool:

@@ -14,6 +14,8 @@ _POINT = re.compile(r"(?<=\d) \. ?(?=\d)")
 _STOP = re.compile(r"(?<=[^\W_]|[}\])%°]) ((?:[.,;:](?=\s|$))|\))")
 _OPENED = re.compile(r"(?<=[(\[]) (?=[(√])")
 _DIGITS = frozenset("0123456789")
+_SIGNS = frozenset("−-–+")
+_SHAPED = _DIGITS | _SIGNS  # what fonts also draw raised
 _PRIMES = frozenset("′″‴'*†‡°∘")
 _OPERATORS = frozenset("=+−×·±<>≤≥≈")
 _ACCENTS = {"¯": "\u0304", "ˉ": "\u0304", "ˆ": "\u0302", "^": "\u0302", "˜": "\u0303", "´": "\u0301", "`": "\u0300"}
@@ -40,7 +42,9 @@ def _text(run: list[Glyph], base_y: float, size: float) -> str:
     i = 0
     while i < len(run):
         glyph = run[i]
-        plain = glyph.y == base_y and glyph.text not in _DIGITS  # most are: worth a test of their own
+        plain = (
+            glyph.y == base_y and glyph.text not in _DIGITS and glyph.text not in _SIGNS
+        )  # most are: worth a test of their own
         level = 0 if plain else _level(glyph, base_y, size)
         if not level:
             out.append(glyph.text)
@@ -102,6 +106,8 @@ def _level(glyph: Glyph, base_y: float, size: float) -> int:
         return 0
     shift = (glyph.y - base_y) / size
     if -0.06 <= shift <= 0.12:
+        if glyph.text in _SIGNS and glyph.low - glyph.y > 0.42 * glyph.size:
+            return 1
         if glyph.text in _DIGITS and glyph.high - glyph.low < 0.58 * glyph.size:
             # Fonts with drawn superscripts keep size and baseline; only the shape gives them away.
             if glyph.low - glyph.y > 0.24 * glyph.size:

@@ -16,6 +16,7 @@ _FUNCTION_WORDS = frozenset(
         "like our over me even most also after did many must through where how each find",
     )
 )
+_VOWEL = re.compile(r"[aeiouy\u00c0-\u024f]")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -28,7 +29,7 @@ def verdict(page: PageGlyphs, text: str) -> PageVerdict:
     Fewer than 20 characters: scan when an image covers 30 % or the page is full of drawn shapes, else blank
     (such a page keeps the little text that it has); scan: fewer than 200 under an image of 60 %; garbage:
     characters or words that mean nothing; lossy: glyphs without a character, written as U+FFFD; garbage:
-    40 words and more that are no English; ocr_layer: text under an image of 85 %; else text.
+    40 words and more of no language; ocr_layer: text under an image of 85 %; else text.
     """
     n = page.n_chars
     if n < 20:
@@ -47,10 +48,14 @@ def verdict(page: PageGlyphs, text: str) -> PageVerdict:
 
 
 def _no_language(text: str) -> bool:
-    """Whether the words are not English and not another language in another script either."""
-    words = [word.casefold() for word in _WORD.findall(text)]
-    words = [word for word in words if word.isascii()]
-    prose = [word for word in words if len(word) > 1 or word in ("a", "i")]
-    if len(prose) < 40:
+    """Whether the words are not English and none of another language either, nor of another script.
+
+    A shifted or ruined text layer has words that nobody can pronounce: of those with four letters and more, one in
+    seven and more is without a vowel, where whatever people write in Latin letters has one in thirty at most.
+    """
+    words = [word for word in _WORD.findall(text) if word.isascii() or max(word) < "\u0250"]
+    prose = [word.casefold() for word in words if len(word) > 1 or word in ("a", "A", "I")]
+    if len(prose) < 40 or sum(word in _FUNCTION_WORDS for word in prose) >= 0.12 * len(prose):
         return False
-    return sum(word in _FUNCTION_WORDS for word in prose) / len(prose) < 0.12
+    long = [word.casefold() for word in words if len(word) > 3 and not word.isupper()]
+    return sum(_VOWEL.search(word) is None for word in long) > 0.1 * len(long)

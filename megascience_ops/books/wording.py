@@ -12,6 +12,10 @@ _SPLIT_NUMBER = re.compile(
 )
 # `v (2)/(0)`: a square over an index, read as a fraction; nobody prints the fractions 2/0, 2/1 or 2/i after a letter.
 _STACK = re.compile(r"(?<![A-Za-z])([A-Za-zµω]) \(([2-4])\)/\((0|1|[ifxyzn]|0[xyz])\)")
+# A line of its own below or above others: "Figure 3.1", "Figure 3.1 Two blocks", not "Figure 3.1 shows two blocks".
+_CAPTION_LINE = re.compile(
+    r"\n(?:Figure|Fig\.)\s+\d[\d.\-]*+(?:$|\s+[A-Z(“][^?\n]*$)|\A(?:Figure|Fig\.)\s+\d[\d.\-]*+\n", re.M
+)
 _TAG = re.compile(
     r"^(?:integrated concepts?|professional applications?|unreasonable results?|challenge(?: problems?)?"
     r"|critical thinking)[:.]?\s+(?=[A-Z(])",
@@ -86,6 +90,7 @@ def damage(question: str, answer: str | None) -> str | None:
 
 def _tidy(text: str) -> str:
     text = _SPLIT_NUMBER.sub(r"\1.\2", _FRACTION.sub(r"/(\1)", text.strip()))
+    text = _CAPTION_LINE.sub("", text) if not _CAPTION_LINE.fullmatch(text) else text
     text = _STACK.sub(r"\1_{\3}^{\2}", text)
     text = re.sub(r"(?:\s{1,3}|^)[“\"]\)(?=\s|$)|\*{2,}", "", text)
     return "\n\n".join(part for part in text.split("\n\n") if re.search(r"\w", part)).strip()

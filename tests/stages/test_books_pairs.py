@@ -57,6 +57,35 @@ def test_pairs_example_over_a_page_with_a_figure_between() -> None:
     ]
 
 
+def test_pairs_sentence_about_a_figure_is_no_caption() -> None:
+    """`Figure 3.2 shows ...` is the question; `Figure 3.2 A block` below it is not."""
+    text = (
+        "EXAMPLE 3.1\nFigure 3.2 shows a block of 4 kg at rest. What holds it?\nFigure 3.2 A block and its table\n\n"
+        "Strategy\nThink of Newton.\n\nSolution\nThe table does."
+    )
+    assert found(text)[0][0] == "Figure 3.2 shows a block of 4 kg at rest. What holds it?"
+
+
+def test_pairs_rest_of_a_caption_is_left_out() -> None:
+    """A paragraph that begins in the middle of a sentence belongs to no question."""
+    text = (
+        "EXAMPLE 3.1\nHow hard does the skier press on the slope?\n\n. The weight has components along both axes, as is seen "
+        "here.\n\nSolution\nWith 500 N."
+    )
+    assert found(text) == [("How hard does the skier press on the slope?", "With 500 N.")]
+
+
+def test_pairs_discussion_with_a_formula_is_whole() -> None:
+    """A discussion goes on through its formulas and ends with its last sentence."""
+    text = (
+        "EXAMPLE 3.1\nHow fast does it spin?\n\nSolution\nω = v/r = 50 rad/s\nDiscussion\nWith a larger radius it spins less:\n\n"
+        f"ω = v/R = 12 rad/s,\n\nwhich is slow for a wheel.\n\n{LONG}"
+    )
+    ((_, answer),) = found(text)
+    assert answer.endswith("which is slow for a wheel.")
+    assert "12 rad/s" in answer
+
+
 def test_pairs_example_without_a_label_needs_a_question_mark() -> None:
     """With a question mark at a line's end the rest is the answer; without one there is no telling."""
     assert found(

@@ -57,6 +57,12 @@ def test_formula_typographic_superscript_keeps_the_power_of_ten(tmp_path: Path) 
     assert "10^{2} kg" in text
 
 
+def test_formula_typographic_sign_is_raised_with_its_number(tmp_path: Path) -> None:
+    assert "10^{−5} N" in text_of(
+        typeset(tmp_path, '#set text(font: "Libertinus Serif")\nForce: 1.2 × 10#super[−5] N.')
+    )
+
+
 def test_formula_superscript_of_full_size_is_found_by_its_baseline(tmp_path: Path) -> None:
     source = "The mass is 8.0 × 10#super(typographic: false, baseline: -0.4em, size: 1em)[2] kg in all."
     assert "10^{2} kg" in text_of(typeset(tmp_path, source))
@@ -137,6 +143,15 @@ def test_paragraph_cut_words_are_joined(first: str, second: str, words: set[str]
 def test_paragraph_part_that_a_line_break_brought_to_the_front_goes_on() -> None:
     page = [line("7. (a) Find the mass of the body at rest.", 500), line("(b) Find its weight.", 488, right=160.0)]
     assert paragraphs(page) == "7. (a) Find the mass of the body at rest. (b) Find its weight."
+
+
+def test_paragraph_next_number_below_a_full_line_begins_anew() -> None:
+    lines = [
+        Line("75. (a) faster by 0.70 m/s (b) the second runner (c) 4.17 m", 60, 340, 500, 10),
+        Line("77. 17.0 m/s at an angle of 22.1º above the level ground", 60, 338, 488, 10),
+        Line("79. 230 m/s", 60, 120, 476, 10),
+    ]
+    assert [line[:3] for line in paragraphs(lines).split("\n")] == ["75.", "77.", "79."]
 
 
 def test_paragraph_parts_on_lines_of_their_own_stay_there() -> None:
@@ -227,6 +242,12 @@ def test_heads_a_number_inside_the_page_stays() -> None:
         ({"map_error_share": 0.2}, PROSE, "garbage"),
         ({"n_unmapped": 6}, PROSE, "lossy"),
         ({}, "gur sbepr ba n obql vf gur cebqhpg bs vgf znff naq npprryrengvba " * 8, "garbage"),
+        ({}, "Prędkość ciała to droga przebyta w danym czasie, podzielona przez czas, a siła zmienia ją. " * 5, "text"),
+        (
+            {},
+            "Kecepatan suatu benda adalah jarak yang ditempuh dalam waktu tertentu, dan gaya mengubahnya. " * 5,
+            "text",
+        ),
         ({"image_share": 0.95}, PROSE * 3, "ocr_layer"),
         ({}, PROSE * 3, "text"),
         ({}, "12 34 56 " * 40, "text"),

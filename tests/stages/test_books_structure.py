@@ -93,6 +93,12 @@ def test_blocks_section_after_exercises_numbered_alike_is_a_section() -> None:
     assert kinds(find_blocks(book(text)))[-1] == ("exercise", "2.1")
 
 
+def test_blocks_questions_under_a_head_of_other_words_are_exercises() -> None:
+    """What ends in Questions and stands over a numbered item heads exercises, whatever kind they are."""
+    found = kinds(find_blocks(book(f"{PROSE}\n\nInteractive Link Questions\n\n1. Why?\n\n2. How?")))
+    assert found[-2:] == [("exercise", "1"), ("exercise", "2")]
+
+
 def test_blocks_contents_and_index_are_not_the_text() -> None:
     """The lines of a table of contents are no chapters, those of an index no exercises."""
     pages = book(
@@ -110,6 +116,23 @@ def test_blocks_sentence_over_a_page_is_joined() -> None:
     found = find_blocks(book("The cell has a mem-", "brane of lipids and\n\na wall."))
     assert found[0].text == "The cell has a membrane of lipids and"
     assert found[0].turns == ((18, 2),)
+
+
+def test_join_list_in_an_answer_opens_no_chapter() -> None:
+    """Steps 1 to 4 in an answer are that answer's, though the next answer has a number much higher."""
+    asked = "\n\n".join(f"{n}. What is {n} times two?" for n in range(1, 30))
+    key = "Answers\n\n15. Step by step:\n\n1. Take it.\n\n2. Add it.\n\n3. Look.\n\n24. It is 48."
+    found = answers(f"Chapter 1 Numbers\n\n{PROSE}\n\nExercises\n\n{asked}", key)
+    assert found["What is 24 times two"] == "It is 48."
+    assert found["What is 15 times two"].endswith("3. Look.")
+
+
+def test_join_key_that_leaves_out_many_numbers() -> None:
+    """Answers without a full stop, in lines close below each other, whose numbers leap."""
+    asked = "\n\n".join(f"{n}. What is {n} times two?" for n in range(1, 45))
+    key = "Answers\n\n9. 18 s\n37. 74 s\n39. 78 s"
+    found = answers(f"Chapter 1 Numbers\n\n{PROSE}\n\nExercises\n\n{asked}", key)
+    assert found == {"What is 9 times two": "18 s", "What is 37 times two": "74 s", "What is 39 times two": "78 s"}
 
 
 def test_join_key_at_the_back_by_chapter() -> None:

@@ -27,6 +27,7 @@ class Connections:
 
     def __init__(self, key: str | None, timeout_seconds: float) -> None:
         self._headers = {"Content-Type": "application/json"}
+        self._key = key.encode() if key else None
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         self._seconds = timeout_seconds
@@ -47,6 +48,7 @@ class Connections:
                     raise ContractError(f"{url}: the server points to {response.headers.get('Location')}: name that")
                 said = await _whole(response)
                 if status != 200:
+                    said = self._without_key(said)
                     if status == 429 and NO_MONEY in said:
                         raise ContractError(f"{url}: HTTP 429: {message(said)}")
                     refuse(status, message(said), response.headers.get("Retry-After"))
@@ -76,6 +78,10 @@ class Connections:
             await self._session.close()
             self._session = None
 
+    def _without_key(self, said: bytes) -> bytes:
+        """What a server complains of may quote the key, and goes into logs and rows."""
+        return said.replace(self._key, b"(the key)") if self._key else said
+
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -96,6 +102,10 @@ def address(url: str) -> URL:
     found = URL(url.strip().rstrip("/"))
     if found.scheme not in ("http", "https") or not found.host:
         raise ContractError(f"engine endpoint: {url} is no address of a server; write http://127.0.0.1:8000/v1")
+    if found.user or found.password:
+        raise ContractError(
+            f"engine endpoint: the address of {found.host} holds a name or a password; keys go elsewhere"
+        )
     return found
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from megascience_ops import funnel
+from megascience_ops.contamination.measuring import in_words
 from megascience_ops.receipts import Receipt
 
 COLUMNS = {
@@ -101,7 +102,11 @@ def _contamination(found: Sequence[Receipt]) -> str:
     if not files:
         return "**Not decontaminated**: the run had no benchmark files, so no question was compared with any."
     removed = judged.counted("reasons").get("contaminated", 0)
-    return f"Compared with {len(files)} benchmark files ({', '.join(files)}): {removed} questions removed."
+    told = [f"Compared with {len(files)} benchmark files ({', '.join(files)}): {removed} questions removed."]
+    told += [said] if (said := in_words(judged.measured)) else []
+    return "\n\n".join(
+        [*told, "`certificate.json` has it for each benchmark, with its checksum and what came nearest."]
+    )
 
 
 def _answered(receipt: Receipt) -> str:

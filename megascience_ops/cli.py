@@ -117,13 +117,14 @@ def _parser(wanted: str) -> argparse.ArgumentParser:
         runs.add_argument("--recompute", action="store_true", help="compute again what is there")
     command("stages", stages, where=False)
     if wanted != "stage":
-        from megascience_ops import housekeeping
+        from megascience_ops import decontaminating, housekeeping
         from megascience_ops.looking import commands as looking
         from megascience_ops.planning import commands as planning
 
         planning.add_commands(command)
         looking.add_commands(lambda name, function: with_json(command(name, function)))
         housekeeping.add_commands(command)
+        decontaminating.add_command(command)
     return parser
 
 

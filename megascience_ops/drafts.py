@@ -73,6 +73,7 @@ class Draft:
         self._reasons: Counter[str] = Counter()
         self._parts_aside: Counter[str] = Counter()
         self._subjects: Counter[str] = Counter()
+        self._tallies: Counter[str] = Counter()
 
     def __enter__(self) -> Draft:
         return self
@@ -92,9 +93,10 @@ class Draft:
         self._rows_kept += bool(kept)
         self._unread += any(aside.unread for aside in asides)
         (self._parts_aside if kept else self._reasons).update(aside.reason for aside in asides)
+        self._tallies.update(aside.tally for aside in asides if aside.tally)
         for row in sorted(kept, key=lambda row: row.id):
             self._rows.add(row)
-            if subject := getattr(row, "subject", None):
+            if (subject := getattr(row, "subject", None)) and not getattr(row, "planted", None):
                 self._subjects[subject] += 1
         for aside in aside_rows(decided) if kept else islice(aside_rows(decided), 1):
             self._asides.add(aside)
@@ -112,6 +114,7 @@ class Draft:
             reasons=dict(sorted(self._reasons.items())),
             parts_aside=dict(sorted(self._parts_aside.items())),
             subjects=dict(sorted(self._subjects.items())),
+            tallies=dict(sorted(self._tallies.items())),
         )
         if not balanced(facts):
             raise ContractError(

@@ -16,6 +16,11 @@ from megascience_ops.recipe import recipe
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags that name textbooks, engine and settings."""
     parser.add_argument("--textbooks", help="folder or s3:// prefix where the textbooks are")
+    add_engine_flags(parser)
+
+
+def add_engine_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that name engine and settings."""
     parser.add_argument("--engine", help="who answers: rules, endpoint, ...")
     parser.add_argument("--url", help="of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1")
     parser.add_argument("--model", help="the model to ask for")

@@ -54,7 +54,8 @@ class PartFacts(Frozen):
 
     `rows_out` is what the kept rows became. `reasons` counts the rows aside, `parts_aside` what was put aside of rows
     that went on. `unread`: rows aside because an answer could not be read. `subjects` counts the rows out, where rows
-    have a subject. `digest`: identity of the rows alone.
+    have a subject. `digest`: identity of the rows alone. `tallies`:
+    what else a stage counts of its asides.
     """
 
     part: int
@@ -67,6 +68,7 @@ class PartFacts(Frozen):
     reasons: dict[str, int] = {}
     parts_aside: dict[str, int] = {}
     subjects: dict[str, int] = {}
+    tallies: dict[str, int] = {}
     path: str = ""
     bytes: int = 0
     sha256: str = ""
@@ -82,7 +84,8 @@ class Receipt(Frozen):
     `engine` is who answered, by what bears on the answers; `server` what else the engine knows of whoever it asked.
     `effort` adds up all shards, `computed_parts` of which this run computed, decoding `tokens_per_second`. `money` is
     what the tokens of all shards cost, where prices are set. `warnings`: what the gates had to say. `restores`: the
-    number of the receipt that this one makes current again.
+    number of the receipt that this one makes current again. `measured`: what a stage found out about
+    itself.
     """
 
     number: int
@@ -104,6 +107,7 @@ class Receipt(Frozen):
     computed_parts: int
     tokens_per_second: float = 0.0
     money: float | None = None
+    measured: dict[str, Any] = {}
     started: str
     finished: str
     software: dict[str, str]
@@ -113,7 +117,7 @@ class Receipt(Frozen):
         return sum(getattr(part, name) for part in self.parts)
 
     def counted(self, name: str) -> dict[str, int]:
-        """`reasons`, `parts_aside` or `subjects` over all parts, most frequent first."""
+        """`reasons`, `parts_aside`, `subjects` or `tallies` over all parts, most frequent first."""
         counts: Counter[str] = Counter()
         for part in self.parts:
             counts.update(getattr(part, name))

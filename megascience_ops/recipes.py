@@ -18,6 +18,7 @@ from megascience_ops.stages import (
     judge_contamination,
     judge_cot,
     publish,
+    read_questions,
     refine_qa,
     screen_books,
     triage_chunks,
@@ -46,4 +47,9 @@ TEXTBOOK_REASONING = Recipe(
     ),
 )
 
-RECIPES = {recipe.name: recipe for recipe in (TEXTBOOK_REASONING,)}
+DECONTAMINATION = Recipe(
+    "decontamination",
+    (read_questions.STAGE, find_neighbours.OF_ANY_DATASET, judge_contamination.OF_ANY_DATASET),
+)
+
+RECIPES = {recipe.name: recipe for recipe in (TEXTBOOK_REASONING, DECONTAMINATION)}

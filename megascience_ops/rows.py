@@ -171,19 +171,41 @@ class SolvedQA(JudgedQA):
 
 
 class Neighbour(Frozen):
-    """A benchmark question near a question of ours; `similarity` is the cosine of their embeddings."""
+    """A benchmark question near a question of ours; `similarity` is the cosine of their embeddings.
+
+    `question` comes with its options. `same`: it needs no model to be known as ours, as it says the same `words`, or
+    stands in ours as a `part`.
+    """
 
     benchmark: str
     id: str
     question: str
     similarity: float
+    same: Literal["words", "part"] | None
+
+
+class Planted(Frozen):
+    """A row that is none: a benchmark question, altered by `kind`, that travels along to see whether it is caught.
+
+    `same`: it is still that question, so it has to be caught; otherwise it is another one, and has to pass.
+    """
+
+    id: str
+    family: str
+    kind: str
+    same: bool
 
 
 class NeighbouredQA(SolvedQA):
-    """`neighbours`: nearest first. `n_benchmarks`: how many benchmarks were searched (0: none were to be had)."""
+    """`neighbours`: copies first, then the nearest; nobody is asked about those below `floor` that are no copies.
+
+    `n_benchmarks`: how many benchmarks were searched (0: none were to be had).
+    """
 
     neighbours: list[Neighbour]
     n_benchmarks: int
+    floor: float
+    planted: Planted | None
 
 
 class ClearedQA(SolvedQA):
@@ -196,6 +218,42 @@ class AnsweredQA(ClearedQA):
     """`reference_answer`: the answer alone, for scoring; null where the answer is not a short one."""
 
     reference_answer: str | None
+
+
+# --- any other dataset ----------------------------------------------------------------------------------------------
+
+
+class Slice(Row):
+    """So many rows of a dataset's file, the first of them `first`, counted from 0. `version`: of the file."""
+
+    file: str
+    first: int
+    rows: int
+    version: str
+
+
+class Question(Row):
+    """A question of a dataset that is not ours. `id` ends in its row number, counted from 0."""
+
+    question: str
+
+
+class NeighbouredQuestion(Question):
+    """As `NeighbouredQA`."""
+
+    neighbours: list[Neighbour]
+    n_benchmarks: int
+    floor: float
+    planted: Planted | None
+
+
+class ClearedQuestion(Question):
+    """As `ClearedQA`."""
+
+    decontaminated: bool
+
+
+# --- the product ----------------------------------------------------------------------------------------------------
 
 
 class Example(Row):

@@ -9,10 +9,11 @@ import hashlib
 import logging
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import megascience_ops
 from megascience_ops import gates, receipts
@@ -21,10 +22,10 @@ from megascience_ops.config import Prices, StageConfig, identity
 from megascience_ops.drafts import Shard, remove_leftovers
 from megascience_ops.errors import ContractError
 from megascience_ops.progress import teller
-from megascience_ops.receipts import Effort, Receipt, fingerprint
+from megascience_ops.receipts import Effort, PartFacts, Receipt, fingerprint
 from megascience_ops.rows import Row
 from megascience_ops.shards import Shards
-from megascience_ops.stage import DatasetStage
+from megascience_ops.stage import DatasetStage, RowStage, Stage
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +140,7 @@ def completed(batch: Batch, plan: Plan, seconds: float = 0.0) -> Receipt | None:
         computed_parts=len(todo),
         tokens_per_second=round(decoded / seconds, 1) if seconds else 0.0,
         money=_money(batch.settings.prices, effort),
+        measured=_measured(stage, parts),
         started=(finished - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
         finished=finished.isoformat(timespec="seconds"),
         software={"megascience_ops": megascience_ops.__version__, "python": sys.version.split()[0]},
@@ -190,6 +192,16 @@ def _wanted(batch: Batch, config: StageConfig, made_by: dict[str, object]) -> li
 def source_shard(row: Row) -> int:
     """By the id alone, so that a file that comes later does not move the others."""
     return int(hashlib.sha256(row.id.encode("utf-8", "replace")).hexdigest()[:8], 16) % SOURCE_SHARDS
+
+
+def _measured(stage: Stage, parts: Sequence[PartFacts]) -> dict[str, Any]:
+    """What the stage makes of its tallies."""
+    if not isinstance(stage, RowStage) or stage.measured is None:
+        return {}
+    tallies: Counter[str] = Counter()
+    for part in parts:
+        tallies.update(part.tallies)
+    return stage.measured(tallies)
 
 
 def _money(prices: Prices | None, effort: Effort) -> float | None:

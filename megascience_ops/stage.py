@@ -27,7 +27,8 @@ class Aside:
     """A row that goes no further: `reason` is a slug that the funnel counts, `detail` a sentence for people.
 
     In a list of outcomes it stands for a part of the row that was put aside while the rest goes on; `part` is what
-    that part said. `unread`: it is aside because an answer could not be read; `said` is that answer.
+    that part said. `unread`: it is aside because an answer could not be read; `said` is that answer. `tally`: under
+    which name it is counted in the receipt beyond its reason.
     """
 
     reason: str
@@ -35,6 +36,7 @@ class Aside:
     part: str | None = None
     unread: bool = False
     said: str | None = None
+    tally: str | None = None
 
     @classmethod
     def of(cls, error: AnswerError) -> Aside:
@@ -59,7 +61,10 @@ class Ask(Protocol):
 
 @dataclass(frozen=True)
 class RowStage:
-    """`run(row, ask, config)` over each row on its own. `version` goes up when a row would come out different."""
+    """`run(row, ask, config)` over each row on its own. `version` goes up when a row would come out different.
+
+    `measured` makes of the tallies of all asides what the receipt says of the stage's quality.
+    """
 
     name: str
     reads: type[Row]
@@ -68,6 +73,7 @@ class RowStage:
     config: type[StageConfig] = StageConfig
     prompts: tuple[Prompt[Any], ...] = ()
     version: int = 1
+    measured: Callable[[Mapping[str, int]], dict[str, Any]] | None = None
 
 
 Decide = Callable[[Any], Awaitable[Outcome]]
@@ -80,8 +86,8 @@ class DatasetStage:
     `also_reads(batch, config)` names, with digests, what it reads beyond the stage before: part of the fingerprint.
     `source(batch, config)` yields the rows of a stage that has none before it. `folder` and `part` say where its rows
     go: a name without the fingerprint is overwritten, the others are immutable. `preview(batch, config, rows)` is
-    `look` for a few rows by themselves, and leaves no trace: for those who try a stage, or plan what it will cost.
-    `check(batch)` raises ContractError on what would stop it, before any stage has run.
+    `look` for a few rows by themselves, and leaves no trace but what was paid for: for those who try a stage, or plan
+    what it will cost. `check(batch)` raises ContractError on what would stop it, before any stage has run.
     """
 
     name: str

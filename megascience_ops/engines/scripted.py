@@ -59,7 +59,7 @@ class ScriptedEngine:
         )
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        from megascience_ops.neighbours import lexical_vectors
+        from megascience_ops.contamination.vectors import lexical_vectors
 
         return lexical_vectors(texts)
 

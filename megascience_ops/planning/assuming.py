@@ -166,7 +166,7 @@ def _contamination(config: Any, k: int, answer: Mapping[str, int]) -> Calls:
     """One by one until the first YES, or all at once; a floor keeps most neighbours out."""
     from megascience_ops.stages import judge_contamination
 
-    share, near = (1.0, k) if config.floor <= 0 else (NEAR_ANY, min(NEAR, k))
+    share, near = (1.0, k) if config.floor is not None and config.floor <= 0 else (NEAR_ANY, min(NEAR, k))
     if config.neighbours == "together" and near > 1:
         slots = REFINED_QUESTION + near * (CANDIDATE + 6)
         verdicts = near * answer[config.decisions] * 0.7  # shorter, as the question is not told again

@@ -128,14 +128,14 @@ JUDGING = ("judge_cot", "distill_cot", "filter_qa", "judge_contamination")
 )
 def test_rules_give_the_same_rows_in_every_format(contamination: dict[str, str], new_river, tmp_path: Path) -> None:
     river = new_river(tmp_path / "root").with_(engine=None)
-    floor = {"floor": -1}
-    river.with_(stages={"judge_contamination": floor}).flow()
+    floor, none = {"floor": -1}, {"find_neighbours": {"planted": 0}}
+    river.with_(stages={**none, "judge_contamination": floor}).flow()
     rows, reasons = river.rows("finalize"), river.reasons("judge_contamination")
     requests = river.receipt("judge_contamination").effort.usage["judge_contamination"].requests
     assert list(reasons.values()) == ["contaminated"]
 
     stages: dict[str, Any] = {name: BRIEFLY for name in JUDGING} if "decisions" in contamination else {}
-    stages["judge_contamination"] = {**floor, **contamination}
+    stages |= {**none, "judge_contamination": {**floor, **contamination}}
     river.with_(stages=stages).flow()
 
     assert river.rows("finalize") == rows
@@ -150,19 +150,20 @@ def test_rules_give_the_same_rows_in_every_format(contamination: dict[str, str],
 
 
 def _together(river: River, says: str | list[str], scripted) -> dict[str, str]:
-    """Why rows are aside when the model says this about all neighbours together."""
+    """Why rows are aside when the model says this about all neighbours together. Of copies it is not asked."""
     river = river.with_(stages={"judge_contamination": {"neighbours": "together", "floor": -1, "max_unread": 1}})
     engine = scripted({"judge_contamination_together": [{"says": says}]})
     asyncio.run(river.stage("judge_contamination", engine=engine))
-    return {aside.id: aside.reason for aside in river.asides("judge_contamination")}
+    asked = {row.id for row in river.rows("find_neighbours") if not row.planted and not row.neighbours[0].same}
+    return {aside.id: aside.reason for aside in river.asides("judge_contamination") if aside.id in asked}
 
 
 def test_together_one_yes_is_enough(finished_river: River, scripted) -> None:
     reasons = _together(finished_river, "Decision 1: NO\nDecision 2: YES", scripted)
-    assert list(reasons.values()) == ["contaminated"] * 4
-    assert {aside.detail.split(",")[0] for aside in finished_river.asides("judge_contamination")} == {
-        row.neighbours[1].id for row in finished_river.rows("find_neighbours")
-    }
+    assert list(reasons.values()) == ["contaminated"] * 3
+    second = {row.id: row.neighbours[1].id for row in finished_river.rows("find_neighbours")}
+    asides = [aside for aside in finished_river.asides("judge_contamination") if aside.id in reasons]
+    assert {aside.id: aside.detail.split(",")[0] for aside in asides} == {row_id: second[row_id] for row_id in reasons}
 
 
 def test_together_missing_verdict_is_asked_for_again(finished_river: River, scripted) -> None:
@@ -171,17 +172,17 @@ def test_together_missing_verdict_is_asked_for_again(finished_river: River, scri
 
 def test_together_verdict_that_stays_away_lets_no_row_through(finished_river: River, scripted) -> None:
     reasons = _together(finished_river, "Decision 1: YES", scripted)
-    assert list(reasons.values()) == ["no_verdict"] * 4
-    assert finished_river.receipt("judge_contamination").total("unread") == 4
+    assert list(reasons.values()) == ["no_verdict"] * 3
+    assert finished_river.receipt("judge_contamination").total("unread") == 3 + 1  # and a planted one
 
 
 def test_together_with_one_neighbour_above_the_floor_asks_about_that_one(finished_river: River, scripted) -> None:
-    neighbours = {row.id: row.neighbours for row in finished_river.rows("find_neighbours")}
+    neighbours = {row.id: row.neighbours for row in finished_river.rows("find_neighbours") if not row.planted}
     floor = sorted((near.similarity for some in neighbours.values() for near in some), reverse=True)[0]
     river = finished_river.with_(stages={"judge_contamination": {"neighbours": "together", "floor": floor}})
     receipt = asyncio.run(river.stage("judge_contamination", engine=scripted({})))
     assert set(receipt.effort.usage) == {"judge_contamination"}
-    assert receipt.counted("reasons") == {"contaminated": 1}
+    assert receipt.counted("reasons")["contaminated"] == 1
 
 
 def test_brief_distilled_answer_is_compared_briefly(finished_river: River, scripted) -> None:

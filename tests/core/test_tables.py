@@ -111,14 +111,14 @@ def test_tables_nested_rows_keep_their_order() -> None:
 def test_tables_null_stands_only_where_a_row_allows_none() -> None:
     schema = tables.arrow_schema(NeighbouredQA)
     nullable = {field.name for field in schema if field.nullable}
-    assert nullable == {"cot_note"}
+    assert nullable == {"cot_note", "planted"}
     source = schema.field("source").type
     assert {source.field(i).name for i in range(source.num_fields) if source.field(i).nullable} == {"licence"}
     assert set(Source.model_fields) == {source.field(i).name for i in range(source.num_fields)}
 
 
 def test_tables_similarity_keeps_its_digits() -> None:
-    near = Neighbour(benchmark="b", id="b/1", question="?", similarity=0.123456789012345)
+    near = Neighbour(benchmark="b", id="b/1", question="?", similarity=0.123456789012345, same=None)
     qa = NeighbouredQA(
         id="x",
         source=Source(book_id="b", title="t", licence=None, section="", page_start=1, page_end=1),
@@ -131,6 +131,8 @@ def test_tables_similarity_keeps_its_digits() -> None:
         cot_note=None,
         neighbours=[near],
         n_benchmarks=1,
+        floor=0.3,
+        planted=None,
     )
     (back,) = tables.decode(NeighbouredQA, tables.encode(NeighbouredQA, [qa], {})[0])
     assert back == qa

@@ -89,7 +89,10 @@ def test_river_each_row_ends_as_its_answers_say(finished_river: River) -> None:
     assert unread.said is not None
     assert "No changes are needed" in unread.said
     assert list(river.reasons("filter_qa").values()) == ["missing_context"]
-    assert list(river.reasons("judge_contamination").values()) == ["contaminated"]
+    whole = {
+        row_id: reason for row_id, reason in river.reasons("judge_contamination").items() if "planted" not in row_id
+    }
+    assert list(whole.values()) == ["contaminated"]
     (note,) = [row.cot_note for row in river.rows("distill_cot") if row.id == ice]
     assert "ends elsewhere" in note
     assert list(river.reasons("extract_qa").values()) == ["no_answer"]

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megascience_ops.benchmarks import BENCHMARKS, BenchmarkSet, clean, load_benchmarks, normalised
+from megascience_ops.contamination.benchmarks import BenchmarkSet, load_benchmarks
+from megascience_ops.contamination.registry import BENCHMARKS
+from megascience_ops.contamination.wording import clean, normalised
 from megascience_ops.engines.rules.contamination import numbers, same_question
 from megascience_ops.errors import ContractError
 

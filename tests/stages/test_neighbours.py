@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from megascience_ops import neighbours
-from megascience_ops.neighbours import lexical_vectors, top_neighbours
+from megascience_ops.contamination import search
+from megascience_ops.contamination import vectors as lexical
+from megascience_ops.contamination.search import Searcher
+from megascience_ops.contamination.vectors import lexical_vectors
 
 Vectors = npt.NDArray[np.float32]
 
@@ -30,26 +32,34 @@ def random_vectors(count: int, dim: int, seed: int) -> Vectors:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
 
-class NoisyIndex:
+def noisy_knn(queries: Vectors, base: Vectors, count: int, metric: int) -> tuple[Vectors, npt.NDArray[np.int64]]:
     """FAISS as far as we use it; of equal ones it takes the last, and its float sums are its own."""
+    score = queries[:, ::-1] @ base[:, ::-1].T
+    order = score.shape[1] - 1 - np.argsort(-score[:, ::-1], axis=1, kind="stable")[:, :count]
+    return np.take_along_axis(score, order, axis=1), order
+
+
+class GpuIndex:
+    """The index that FAISS makes of one for the CPU."""
 
     def __init__(self, dim: int) -> None:
         self.base = np.empty((0, dim), dtype=np.float32)
 
     def add(self, base: Vectors) -> None:
-        self.base = base[:, ::-1]
+        self.base = base
 
     def search(self, queries: Vectors, count: int) -> tuple[Vectors, npt.NDArray[np.int64]]:
-        score = queries[:, ::-1] @ self.base.T
-        order = score.shape[1] - 1 - np.argsort(-score[:, ::-1], axis=1, kind="stable")[:, :count]
-        return np.take_along_axis(score, order, axis=1), order
+        return noisy_knn(queries, self.base, count, 0)
 
 
-@pytest.fixture(params=["numpy", "faiss"])
+@pytest.fixture(params=["numpy", "faiss", "faiss on GPUs"])
 def searcher(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     module = types.ModuleType("faiss")
-    module.IndexFlatIP = NoisyIndex  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "faiss", module if request.param == "faiss" else None)
+    values = {"knn": noisy_knn, "METRIC_INNER_PRODUCT": 0, "get_num_gpus": lambda: int("GPU" in request.param)}
+    values |= {"IndexFlatIP": GpuIndex, "index_cpu_to_all_gpus": lambda index: index}
+    for name, value in values.items():
+        setattr(module, name, value)
+    monkeypatch.setitem(sys.modules, "faiss", None if request.param == "numpy" else module)
     return str(request.param)
 
 
@@ -93,13 +103,13 @@ def test_lexical_vectors_depend_on_the_text_alone(texts: list[str], dim: int) ->
 def test_lexical_vectors_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"question {number} about entropy {number % 7}" for number in range(50)]
     whole = lexical_vectors(texts)
-    monkeypatch.setattr(neighbours, "BLOCK", 7)
+    monkeypatch.setattr(lexical, "BLOCK", 7)
     assert np.array_equal(whole, lexical_vectors(texts))
 
 
 def test_lexical_vectors_are_the_same_in_another_process() -> None:
     code = (
-        "import hashlib; from megascience_ops.neighbours import lexical_vectors as v;"
+        "import hashlib; from megascience_ops.contamination.vectors import lexical_vectors as v;"
         "import sys; sys.stdout.write(hashlib.sha256(v(['Why is the sky blue?']).tobytes()).hexdigest())"
     )
     digests = {
@@ -122,16 +132,16 @@ def test_lexical_vectors_are_the_same_in_another_process() -> None:
     hnp.arrays(np.float32, st.tuples(st.integers(0, 90), st.just(3)), elements=st.sampled_from([-1, 0, 0.5, 1])),
     st.integers(1, 8),
 )
-def test_top_neighbours_equal_similarities_are_in_order_of_index(queries: Vectors, base: Vectors, k: int) -> None:
-    indices, similarities = top_neighbours(queries, base, k)
+def test_searcher_equal_similarities_are_in_order_of_index(queries: Vectors, base: Vectors, k: int) -> None:
+    indices, similarities = Searcher(base).top(queries, k)
     assert indices.shape == similarities.shape == (len(queries), min(k, len(base)))
     assert np.array_equal(indices, exact(queries, base, k))
 
 
-def test_top_neighbours_are_exact_whoever_searches(searcher: str) -> None:
+def test_searcher_are_exact_whoever_searches(searcher: str) -> None:
     queries, base = random_vectors(40, 64, 1), random_vectors(3_000, 64, 2)
     base[2_000:2_300] = queries[0]  # more equal ones than are looked at
-    indices, similarities = top_neighbours(queries, base, 5)
+    indices, similarities = Searcher(base).top(queries, 5)
     assert np.array_equal(indices, exact(queries, base, 5)), searcher
     assert indices[0].tolist() == [2_000, 2_001, 2_002, 2_003, 2_004]
     assert (np.diff(similarities, axis=1) <= 0).all()
@@ -139,19 +149,23 @@ def test_top_neighbours_are_exact_whoever_searches(searcher: str) -> None:
 
 
 @pytest.mark.usefixtures("searcher")
-def test_top_neighbours_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_searcher_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     queries, base = random_vectors(30, 32, 3), random_vectors(500, 32, 4)
-    whole = top_neighbours(queries, base, 5)
-    monkeypatch.setattr(neighbours, "PRODUCT", 1_100)
-    indices, similarities = top_neighbours(queries, base, 5)
+    whole = Searcher(base).top(queries, 5)
+    monkeypatch.setattr(search, "QUERIES", 7)
+    monkeypatch.setattr(search, "BLOCK", 33)
+    indices, similarities = Searcher(base).top(queries, 5)
     assert np.array_equal(whole[0], indices)
     assert np.array_equal(whole[1], similarities)
 
 
-def test_top_neighbours_wrong_input_is_an_error() -> None:
+def test_searcher_wrong_input_is_an_error() -> None:
+    one = random_vectors(1, 3, 0)
     with pytest.raises(ValueError, match="equal width"):
-        top_neighbours(random_vectors(1, 3, 0), random_vectors(1, 4, 0), 1)
+        Searcher(random_vectors(1, 4, 0)).top(one, 1)
     with pytest.raises(ValueError, match="k must"):
-        top_neighbours(random_vectors(1, 3, 0), random_vectors(1, 3, 0), 0)
+        Searcher(one).top(one, 0)
     with pytest.raises(ValueError, match="finite"):
-        top_neighbours(np.full((1, 3), np.nan, dtype=np.float32), random_vectors(1, 3, 0), 1)
+        Searcher(np.full((1, 3), np.nan, dtype=np.float32))
+    with pytest.raises(ValueError, match="finite"):
+        Searcher(one).top(np.full((1, 3), np.inf, dtype=np.float32), 1)

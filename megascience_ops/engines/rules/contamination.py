@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 
-from megascience_ops.benchmarks import normalised
+from megascience_ops.contamination.wording import normalised
 from megascience_ops.dedup import jaccard, shingles
 
 JACCARD = 0.5

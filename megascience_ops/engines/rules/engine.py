@@ -27,7 +27,7 @@ Slots = Mapping[str, str]
 Rule = Callable[[Slots], str]
 BRIEF_KEYS = {"Analysis": "because", "Fault": "fault", "Decision": "decision"}
 PACKAGE = Path(__file__).parents[2]
-READ_BY_RULES = ("books", "engines/rules", "dedup.py", "neighbours.py")
+READ_BY_RULES = ("books", "engines/rules", "dedup.py", "contamination/vectors.py", "contamination/wording.py")
 
 
 def _judge_cot(slots: Slots) -> str:
@@ -131,7 +131,7 @@ class RulesEngine:
         )
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        from megascience_ops.neighbours import lexical_vectors
+        from megascience_ops.contamination.vectors import lexical_vectors
 
         return lexical_vectors(texts)
 

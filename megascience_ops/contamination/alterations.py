@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from megascience_ops.contamination.benchmarks import BenchmarkQuestion
 from megascience_ops.contamination.copies import stands_alone
@@ -91,20 +92,34 @@ def names(one: BenchmarkQuestion) -> str | None:
 def order(one: BenchmarkQuestion) -> str | None:
     """What is asked first, what is given after it."""
     sentences = _SENTENCE.split(one.question)
-    if len(sentences) < 2:
-        return None
-    return verbatim(BenchmarkQuestion(one.id, one.benchmark, " ".join([sentences[-1], *sentences[:-1]]), one.options))
+    return _with_options(one, " ".join([sentences[-1], *sentences[:-1]])) if len(sentences) > 1 else None
 
 
 def synonyms(one: BenchmarkQuestion) -> str | None:
     """Other words for the same, at least two."""
-    text, times = _SYNONYM.subn(lambda match: _SYNONYMS[match.group().lower()], one.question)
-    return verbatim(BenchmarkQuestion(one.id, one.benchmark, text, one.options)) if times > 1 else None
+    text, times = _SYNONYM.subn(_synonym, one.question)
+    return _with_options(one, text) if times > 1 else None
+
+
+def reworded(one: BenchmarkQuestion) -> str | None:
+    """Other words, then another order, and other people where there are any: no sentence is left as it was."""
+    text = synonyms(replace(one, options=()))
+    turned = order(replace(one, question=text, options=())) if text else None
+    return _with_options(one, names(replace(one, question=turned, options=())) or turned) if turned else None
 
 
 def options_dropped(one: BenchmarkQuestion) -> str | None:
     """A multiple-choice question as an open one, where it is a question without its options."""
     return one.question if one.options and stands_alone(one) else None
+
+
+def _synonym(match: re.Match[str]) -> str:
+    word = _SYNONYMS[match.group().lower()]
+    return word.capitalize() if match.group()[0].isupper() else word
+
+
+def _with_options(one: BenchmarkQuestion, text: str) -> str:
+    return replace(one, question=text).whole
 
 
 def other_numbers(one: BenchmarkQuestion) -> str | None:
@@ -125,6 +140,7 @@ SAME: dict[str, Alter] = {
     "names": names,
     "order": order,
     "synonyms": synonyms,
+    "reworded": reworded,
     "options_dropped": options_dropped,
 }
 ANOTHER: dict[str, Alter] = {"other_numbers": other_numbers, "left_out": left_out}

@@ -95,7 +95,8 @@ class KeptEmbeddings:
                 f"{self._store.address(self.folder)} have {self.width}: another model answers; name its revision, or "
                 "remove that folder"
             )
-        vectors = given.astype(np.float16)
+        with np.errstate(over="ignore"):  # what is too large becomes an infinity, and is told of
+            vectors = given.astype(np.float16)
         if not np.isfinite(vectors).all():
             raise ContractError(f"embedder {self._model} gave a vector with a NaN or an infinity in it: mend the model")
         self.width = given.shape[1]

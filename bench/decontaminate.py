@@ -2,12 +2,13 @@
 
     python bench/decontaminate.py search [QUERIES] [BASE] [WIDTH]          default 20,000 x 100,000 x 1,024
     python bench/decontaminate.py stored [ROWS] [WIDTH]                    default 20,000 x 1,024
-    python bench/decontaminate.py recall FOLDER [MODEL ...]                benchmark files; `lexical`, or a model
+    python bench/decontaminate.py recall FOLDER EACH [MODEL ...]           benchmark files, so many questions of each
     python bench/decontaminate.py asked FOLDER QUESTIONS.parquet [MODEL]   requests for each 1,000 questions
 
 `search`: each side in a process of its own; CPU seconds, and the memory above that of the vectors. `recall`: of every
-kind of alteration at most PER_KIND benchmark questions, evenly spread. `asked`: questions that are no benchmark's, such
-as a stage's rows, in a column `question`. A model is named as sentence-transformers takes it, also by folder.
+kind of alteration at most PER_KIND questions, evenly spread; EACH 0 takes all. `asked`: questions that are no
+benchmark's, such as a stage's rows, in a column `question`. A model is `lexical`, or one that sentence-transformers
+takes, by name or folder.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ import numpy as np
 PER_KIND = 1_000
 FLOORS = [round(0.05 * step, 2) for step in range(4, 19)]
 K = 5
+SIDES = {"faiss": "FAISS IndexFlatIP alone", "ours": "Searcher on FAISS", "numpy": "Searcher on numpy"}
 
 
 def vectors(rows: int, width: int, seed: int) -> Any:
@@ -36,8 +40,8 @@ def vectors(rows: int, width: int, seed: int) -> Any:
     return found.astype(np.float16)
 
 
-def search(side: str, queries: int, base: int, width: int) -> None:
-    """One side of the comparison, in this process."""
+def search(side: str, places: str, queries: int, base: int, width: int) -> None:
+    """One side of the comparison, in this process; what it found goes to the file `places`."""
     mine, theirs = vectors(queries, width, 1), vectors(base, width, 2)
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 1024
     cpu, began = time.process_time(), time.monotonic()
@@ -55,24 +59,29 @@ def search(side: str, queries: int, base: int, width: int) -> None:
         found = ours.Searcher(theirs).top(mine, K)[0]
     cpu, took = time.process_time() - cpu, time.monotonic() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    said = {"cpu": cpu, "wall": took, "mb": (peak - resident) // 1024, "found": int(found.sum())}
-    print(json.dumps(said), flush=True)
+    np.save(places, np.sort(found, axis=1))
+    print(json.dumps({"cpu": cpu, "wall": took, "mb": (peak - resident) // 1024}), flush=True)
 
 
 def compare_search(queries: int = 20_000, base: int = 100_000, width: int = 1_024) -> None:
     """All sides, one after the other."""
     print(f"{queries:,} queries x {base:,} vectors x {width:,}")
-    alone = 0.0
-    for side in ("faiss", "ours", "numpy"):
-        command = [sys.executable, __file__, "search-side", side, str(queries), str(base), str(width)]
-        said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-        alone = alone or said["cpu"]
-        name = {"faiss": "FAISS IndexFlatIP alone", "ours": "Searcher on FAISS", "numpy": "Searcher on numpy"}[side]
-        print(
-            f"{name:<26}{said['cpu']:8.1f} CPU s {said['cpu'] / alone:6.2f} x  {said['wall']:7.1f} s wall "
-            f"{said['mb']:7,} MB above the vectors, sum of places {said['found']}",
-            flush=True,
-        )
+    alone: float | None = None
+    reference: Any = None
+    with tempfile.TemporaryDirectory() as folder:
+        for side, name in SIDES.items():
+            places = f"{folder}/{side}.npy"
+            command = [sys.executable, __file__, "search-side", side, places, str(queries), str(base), str(width)]
+            said = json.loads(
+                subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+            )
+            alone, found = alone or said["cpu"], np.load(places)
+            reference = found if reference is None else reference
+            print(
+                f"{name:<24}{said['cpu']:8.1f} CPU s {said['cpu'] / alone:5.2f} x {said['wall']:7.1f} s wall "
+                f"{said['mb']:6,} MB above the vectors, {(found == reference).all(axis=1).mean():.3%} as FAISS alone",
+                flush=True,
+            )
 
 
 def stored(rows: int = 20_000, width: int = 1_024) -> None:
@@ -109,25 +118,29 @@ def _engine(model: str) -> Any:
     return RulesEngine() if model == "lexical" else Sentences(model)
 
 
-async def _neighbourhood(folder: Path, model: str, store: Any) -> Any:
+async def _neighbourhood(folder: Path, model: str, store: Any, each: int = 0) -> Any:
     from megascience_ops.contamination.benchmarks import load_benchmarks
     from megascience_ops.contamination.embeddings import KeptEmbeddings
     from megascience_ops.contamination.neighbourhood import Neighbourhood
 
     benchmarks = load_benchmarks({path.name: path.read_bytes() for path in sorted(folder.iterdir())})
+    if each:
+        places = [[one for one in benchmarks.questions if one.benchmark == name] for name in benchmarks.found]
+        kept = [one for some in places for one in some[:: max(1, len(some) // each)][:each]]
+        benchmarks = replace(benchmarks, questions=kept)
     found = Neighbourhood(benchmarks, KeptEmbeddings(store, _engine(model)), K)
     await found.settle()
     return benchmarks, found
 
 
-async def recall(folder: Path, models: list[str], root: str) -> None:
+async def recall(folder: Path, each: int, models: list[str], root: str) -> None:
     """How many altered questions are found: by their words, among the five nearest, above each floor, by the rules."""
     from megascience_ops.contamination.alterations import ANOTHER, SAME
     from megascience_ops.engines.rules.contamination import same_question
     from megascience_ops.storage import Store
 
     for model in models:
-        benchmarks, near = await _neighbourhood(folder, model, Store(root))
+        benchmarks, near = await _neighbourhood(folder, model, Store(root), each)
         print(f"\n{model}: {len(benchmarks.questions):,} questions of {len(benchmarks.found)} benchmarks; of those not")
         print("found by their words, the share that has its original among the five nearest, at or above a floor")
         print(f"{'':<17}{'n':>6}{'words':>8}{'top 5':>8}{'rules':>8} " + "".join(f"{floor:>6.2f}" for floor in FLOORS))
@@ -178,13 +191,13 @@ async def asked(folder: Path, questions: Path, model: str, root: str) -> None:
 def main(command: str = "search", *rest: str) -> None:
     """The command line."""
     if command == "search-side":
-        search(rest[0], *map(int, rest[1:]))
+        search(rest[0], rest[1], *map(int, rest[2:]))
     elif command == "search":
         compare_search(*map(int, rest))
     elif command == "stored":
         stored(*map(int, rest))
     elif command == "recall":
-        asyncio.run(recall(Path(rest[0]), list(rest[1:]) or ["lexical"], "memory://recall"))
+        asyncio.run(recall(Path(rest[0]), int(rest[1]), list(rest[2:]) or ["lexical"], "memory://recall"))
     elif command == "asked":
         model = rest[2] if len(rest) > 2 else "lexical"
         asyncio.run(asked(Path(rest[0]), Path(rest[1]), model, "memory://asked"))

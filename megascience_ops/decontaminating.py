@@ -48,7 +48,9 @@ def add_command(command: Callable[..., argparse.ArgumentParser]) -> None:
 
     one = command("decontaminate", decontaminate, where=False)
     one.set_defaults(recipe=RECIPE, batch=None)
-    one.add_argument("--dataset", required=True, help="a .parquet or .jsonl file, here or on s3://")
+    one.add_argument(
+        "--dataset", required=True, help="a .parquet or .jsonl file, or a folder of them, here or on s3://"
+    )
     one.add_argument("--column", default="question", help="where its questions stand (default question)")
     one.add_argument("--benchmarks", help="folder with the benchmark files (default: {root}/benchmarks)")
     one.add_argument("--root", default=RECIPE, help="where what is computed is kept (default %(default)s)")
@@ -76,7 +78,7 @@ async def certified(options: argparse.Namespace) -> tuple[dict[str, Any], str, s
 def _certified(batch: Batch, options: argparse.Namespace, found: dict[str, Receipt]) -> dict[str, Any]:
     searching = replace(batch, stage=batch.recipe.stage("find_neighbours"))
     compared = Compared(batch.store, found["find_neighbours"], found["judge_contamination"], benchmark_set(searching))
-    dataset = {"file": PurePosixPath(options.dataset).name, "column": options.column}
+    dataset = {"name": PurePosixPath(options.dataset).name, "column": options.column}
     said = certificate(compared, dataset)
     return {**said, "no_question": found["read_questions"].counted("parts_aside")}
 
@@ -116,23 +118,15 @@ def show(said: dict[str, Any], places: Sequence[str]) -> None:
     """The certificate as a table and a few lines."""
     console = Console(width=None if Console().is_terminal else 100, highlight=False)
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for name in (
-        "benchmark",
-        "questions",
-        "copies",
-        "judged the same",
-        "judged another",
-        "unread",
-        "nearest that stays",
-    ):
+    for name in ("benchmark", "questions", "copies", "same", "another", "unread", "nearest that stays"):
         first = name == "benchmark"
-        grid.add_column(name, justify="left" if first else "right", no_wrap=first)
+        grid.add_column(name, justify="left" if first else "right", no_wrap=True, overflow="ellipsis")
     for one in said["benchmarks"]:
         verdicts = one["verdicts"]
         counts = [one["rows"] - one["duplicate"] - one["empty"]]
         counts += [verdicts[verdict] for verdict in ("copy", "same", "another", "unread")]
         nearest = one["nearest"][0] if one["nearest"] else None
-        shown = f"{nearest['similarity']:.2f} row {nearest['row'].lstrip('0') or '0'}" if nearest else ""
+        shown = f"{nearest['similarity']:.2f} {_short(nearest['row'])}" if nearest else ""
         grid.add_row(one["benchmark"], *(f"{count:,}" for count in counts), shown)
     console.print(grid)
     if not said["benchmarks"]:
@@ -143,3 +137,9 @@ def show(said: dict[str, Any], places: Sequence[str]) -> None:
         f"{in_words(said['planted'])}\nCertificate: {places[0]}\nHits: {places[1]}",
         soft_wrap=True,
     )
+
+
+def _short(row: str) -> str:
+    """A row's number, after the last of its file's name."""
+    file, _, number = row.rpartition("/")
+    return f"{file.rpartition('.')[0][-12:]}/{int(number)}"

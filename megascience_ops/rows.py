@@ -224,16 +224,20 @@ class AnsweredQA(ClearedQA):
 
 
 class Slice(Row):
-    """So many rows of a dataset's file, the first of them `first`, counted from 0. `version`: of the file."""
+    """So many rows of a dataset's file, the first of them `first`, counted from 0. `version`: of the file.
+
+    `offset`: at which byte they begin, in a file of lines.
+    """
 
     file: str
     first: int
     rows: int
+    offset: int
     version: str
 
 
 class Question(Row):
-    """A question of a dataset that is not ours. `id` ends in its row number, counted from 0."""
+    """A question of a dataset that is not ours. `id`: its file, and its row in it, counted from 0."""
 
     question: str
 

@@ -22,7 +22,7 @@ _SENTENCE = re.compile(r"(?<=\w[.?!])\s+(?=[A-Z])")
 _NUMBER = re.compile(r"(?<![\w.,^_{\\-])\d+(?:\.\d+)?(?![\w^}]|[.,]\d)")
 _BLANKS = re.compile(r"[ \t]+")
 
-_NAMES = dict(
+_NAMES: dict[str, str] = dict(
     re.findall(
         r"(\w+):(\w+)",
         "Janet:Helena James:Victor John:Marcus Mary:Ingrid Maria:Paula Tom:Felix Tim:Oscar Jack:Hugo Bob:Walter "
@@ -33,7 +33,7 @@ _NAMES = dict(
         "Robert:Anton William:Gustav Charles:Rudolf Richard:Werner Linda:Agnes Karen:Selma Adam:Jonas Alex:Robin",
     )
 )
-_SYNONYMS = dict(
+_SYNONYMS: dict[str, str] = dict(
     re.findall(
         r"([\w ]+):([\w ]+)",
         "find:determine|calculate:compute|determine:work out|compute:calculate|evaluate:work out|begins:starts|"

@@ -48,12 +48,11 @@ def in_words(measured: Mapping[str, Any]) -> str:
     """What the planted questions measured, in a sentence or two; an empty text where nothing was planted."""
     if not measured:
         return ""
-    same = measured["caught"] + measured["missed"]
-    others = measured["passed"] + measured["accused"]
+    recall, precision = _percent(measured["recall"]), _percent(measured["precision"])
     said = (
-        f"{measured['planted']} altered benchmark questions travelled along. Of {same} that had to be caught "
-        f"{measured['caught']} were (recall {_percent(measured['recall'])}); of {others} that only look like one "
-        f"{measured['accused']} were taken for one (precision {_percent(measured['precision'])})."
+        f"{measured['planted']} altered benchmark questions travelled along. Of {measured['same']} that had to be "
+        f"caught {measured['caught']} were (recall {recall}); of {measured['another']} that only look like one "
+        f"{measured['accused']} were taken for one (precision {precision})."
     )
     return said + (f" {measured['unread']} verdicts could not be read." if measured["unread"] else "")
 

@@ -13,8 +13,9 @@ Indices = npt.NDArray[np.int64]
 
 SPARE = 11  # neighbours looked at beyond k, so that rounding in the matrix product decides nothing
 CLOSE = 1e-5  # similarities that the float32 product may order either way
-QUERIES = 4_096  # searched together; with BLOCK it bounds what is held besides the vectors: 80 MB in numpy
+QUERIES = 4_096  # searched together; with BLOCK it bounds what is held besides the vectors: some 150 MB
 BLOCK = 4_096  # vectors of the base that are multiplied at a time
+ROWS = 256  # rows of similarities that are partitioned together
 STEP = 2.0**20  # similarities of unit vectors are told apart to a millionth when candidates are chosen
 MANY = 1_024  # neighbours of one query; FAISS on a GPU refuses more than twice that
 FEW = 4  # times as many as wanted: above it a row of similarities is partitioned, below it its best are sorted
@@ -81,17 +82,14 @@ class Searcher:
         for start in range(0, size, BLOCK):
             product = queries @ self.base[start : start + BLOCK].T
             hits = product >= least
-            number = hits.sum(axis=1)
-            many = np.flatnonzero(number > FEW * count)
-            if many.size:
-                keys = _keys(product[many], np.arange(start, start + product.shape[1]), scale, size)
-                merged = np.concatenate((best[many], keys), axis=1)
-                best[many] = -np.partition(-merged, count - 1, axis=1)[:, :count]
-                hits[many] = False
-            rows, columns = np.nonzero(hits)
+            many = np.flatnonzero(np.count_nonzero(hits, axis=1) > FEW * count)
+            for some in np.split(many, range(ROWS, len(many), ROWS)):
+                keys = _keys(product[some], np.arange(start, start + product.shape[1]), scale, size)
+                best[some] = _largest(np.concatenate((best[some], keys), axis=1), count)
+            hits[many] = False
+            rows, columns = np.divmod(np.flatnonzero(hits), product.shape[1])
             if rows.size:
-                keys = _keys(product[rows, columns], columns + start, scale, size)
-                _merge(best, rows, keys)
+                _merge(best, rows, _keys(product[rows, columns], columns + start, scale, size))
             worst = best.min(axis=1, keepdims=True)
             least = np.where(worst > np.iinfo(np.int64).min // 4, (worst // size - 1) / scale, -np.inf)
             least = least.astype(np.float32)
@@ -121,8 +119,13 @@ def _merge(best: Indices, rows: Indices, keys: Indices) -> None:
     touched, first, number = np.unique(rows, return_index=True, return_counts=True)
     wide = np.full((len(touched), int(number.max())), np.iinfo(np.int64).min // 2)
     wide[np.repeat(np.arange(len(touched)), number), np.arange(len(rows)) - np.repeat(first, number)] = keys
-    merged = np.concatenate((best[touched], wide), axis=1)
-    best[touched] = -np.partition(-merged, best.shape[1] - 1, axis=1)[:, : best.shape[1]]
+    best[touched] = _largest(np.concatenate((best[touched], wide), axis=1), best.shape[1])
+
+
+def _largest(keys: Indices, count: int) -> Indices:
+    """The `count` largest of each row, in any order."""
+    found: Indices = np.partition(keys, keys.shape[1] - count, axis=1)[:, -count:]
+    return found
 
 
 def _finite(vectors: npt.NDArray[np.floating]) -> Vectors:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from megascience_ops.completions import Completion, Request
 from megascience_ops.config import EngineConfig
@@ -21,6 +21,7 @@ class SentenceEngine:
 
     def __init__(self, config: EngineConfig) -> None:
         self._model, self._revision = config.model or DEFAULT_MODEL, config.revision
+        self._loaded: Any = None
 
     @property
     def identity(self) -> Mapping[str, str]:
@@ -36,15 +37,21 @@ class SentenceEngine:
         )
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if self._loaded is None:
+            self._loaded = self._load()
+        vectors: NDArray[np.float32] = self._loaded.encode(
+            list(texts), normalize_embeddings=True, show_progress_bar=False
+        )
+        return vectors
+
+    def _load(self) -> Any:
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
             raise ContractError(
                 "engine sentence_transformers is not installed: pip install 'megascience-ops[embeddings]'"
             ) from error
-        model = SentenceTransformer(self._model, revision=self._revision)
-        vectors: NDArray[np.float32] = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
-        return vectors
+        return SentenceTransformer(self._model, revision=self._revision)
 
     def facts(self) -> dict[str, str]:
         """Nothing beyond its identity."""

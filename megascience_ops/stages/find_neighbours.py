@@ -57,7 +57,7 @@ class Config(EmbeddingConfig):
 
 
 class Near:
-    """The neighbours of rows by id, and what is planted beside which row. Held by place, 40 bytes a row."""
+    """The neighbours of rows by id, and what is planted beside which row. A few hundred bytes a row."""
 
     def __init__(self, neighbourhood: Neighbourhood | None, n_benchmarks: int, floor: float) -> None:
         self._neighbourhood, self._said = neighbourhood, {"n_benchmarks": n_benchmarks, "floor": floor}
@@ -132,9 +132,9 @@ async def _neighboured(batch: Batch, config: Config, rows: Iterable[tuple[str, s
 
     assert batch.engine is not None  # an EmbeddingConfig brings one
     benchmarks = benchmark_set(batch)
-    neighbourhood = None
+    embeddings, neighbourhood = KeptEmbeddings(batch.store, batch.engine), None
     if benchmarks.questions:
-        neighbourhood = Neighbourhood(benchmarks, KeptEmbeddings(batch.store, batch.engine), config.k)
+        neighbourhood = Neighbourhood(benchmarks, embeddings, config.k)
         await neighbourhood.settle()
     else:
         log.warning("no benchmarks in %s: nothing can be decontaminated", _address(batch))
@@ -144,6 +144,8 @@ async def _neighboured(batch: Batch, config: Config, rows: Iterable[tuple[str, s
         await near.add(block)
     if neighbourhood and planted:
         await near.plant(plants(benchmarks, planted, batch.name))
+
+    log.info("find_neighbours: %d texts were embedded, the others were known", embeddings.embedded)
 
     async def decide(row: Row) -> Outcome:
         return near.of(row, batch.stage.writes)

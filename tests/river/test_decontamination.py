@@ -179,7 +179,7 @@ def test_decontaminate_finds_copies_and_leaves_the_rest(decontaminate: Any, tmp_
     assert (said["rows_compared"], said["rows_removed"], said["dataset"]["rows"]) == (4, 2, 2)
     assert said["benchmarks"][0]["verdicts"]["copy"] == 2
     hits = pq.read_table(tmp_path / "root/decontamination/batch=mine.jsonl/hits.parquet").to_pylist()
-    assert [hit["row"] for hit in hits] == ["000000000", "000000002"]
+    assert [hit["row"] for hit in hits] == ["mine.jsonl/000000000", "mine.jsonl/000000002"]
     assert all(CART in hit["texts"] and hit["reason"] == "contaminated" for hit in hits)
 
 
@@ -187,8 +187,9 @@ def test_decontaminate_parquet_gives_what_jsonl_gives(decontaminate: Any, tmp_pa
     pq.write_table(pa.Table.from_pylist([{"problem": row["question"]} for row in MINE]), tmp_path / "mine.parquet")
     _, one, _ = decontaminate(lines(tmp_path / "mine.jsonl", *MINE))
     _, other, _ = decontaminate(tmp_path / "mine.parquet", "--column", "problem")
-    for name in ("benchmarks", "rows_compared", "rows_removed"):
+    for name in ("rows_compared", "rows_removed"):
         assert one[name] == other[name]
+    assert one["benchmarks"][0]["verdicts"] == other["benchmarks"][0]["verdicts"]
 
 
 def test_decontaminate_again_computes_nothing_and_says_the_same(decontaminate: Any, tmp_path: Path) -> None:
@@ -204,21 +205,30 @@ def test_decontaminate_again_computes_nothing_and_says_the_same(decontaminate: A
 
 
 def test_decontaminate_published_rows_finds_them_clear(finished_river: River, call: Any, tmp_path: Path) -> None:
-    files = [path for path in finished_river.objects("datasets") if path.endswith(".parquet")]
-    for path in files:
-        code, out, _ = call(
-            *(
-                "decontaminate",
-                "--dataset",
-                f"{finished_river.root}/{path}",
-                "--json",
-                "--root",
-                str(tmp_path / "again"),
-            ),
-            *("--benchmarks", f"{finished_river.root}/benchmarks"),
-        )
-        assert code == 0
-        assert json.loads(out)["rows_removed"] == 0
+    dataset = f"{finished_river.root}/datasets/textbook_reasoning/batch=first"
+    where = ("--root", str(tmp_path / "again"), "--benchmarks", f"{finished_river.root}/benchmarks")
+    code, out, _ = call("decontaminate", "--dataset", dataset, "--json", *where)
+    said = json.loads(out)
+    assert (code, said["rows_compared"], said["rows_removed"]) == (0, 3, 0)
+    for name in ("sha256", "file", "rows"):
+        assert said["benchmarks"][0][name] == certificate(finished_river)["benchmarks"][0][name]
+
+
+def test_decontaminate_long_files_in_slices_lose_no_row(
+    decontaminate: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from megascience_ops.stages import read_questions
+
+    monkeypatch.setattr(read_questions, "SLICE", 3)
+    folder = tmp_path / "many"
+    folder.mkdir()
+    rows = [{"question": f"How heavy is body {number}, and why?"} for number in range(10)]
+    lines(folder / "a.jsonl", *rows[:7], {"question": CART})
+    pq.write_table(pa.Table.from_pylist(rows), folder / "b.parquet", row_group_size=4)
+    _, said, _ = decontaminate(folder)
+    assert (said["rows_compared"], said["rows_removed"]) == (18, 1)
+    hits = pq.read_table(tmp_path / "root/decontamination/batch=many/hits.parquet").to_pylist()
+    assert [hit["row"] for hit in hits] == ["a.jsonl/000000007"]
 
 
 def test_decontaminate_strange_rows_are_told_or_compared(decontaminate: Any, tmp_path: Path) -> None:
@@ -246,7 +256,7 @@ def test_decontaminate_strange_rows_are_told_or_compared(decontaminate: Any, tmp
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.csv", b"question\n", "name a .parquet or a .jsonl file"),
+        ("x.csv", b"question\n", "x.csv: name a .parquet or a .jsonl file, or a folder that has some"),
         ("x.parquet", b"PAR1 not", "x.parquet is not a Parquet file"),
         ("x.jsonl", b'{"prompt": "a", "id": 1}\n', "x.jsonl has no 'question': name one of prompt, id with --column"),
     ],

@@ -18,7 +18,8 @@ from megascience_ops.contamination.copies import Copies
 from megascience_ops.contamination.embeddings import KeptEmbeddings
 from megascience_ops.contamination.floors import FLOORS, UNMEASURED, floor_of
 from megascience_ops.contamination.neighbourhood import Neighbourhood
-from megascience_ops.contamination.planting import measured, plants, tally
+from megascience_ops.contamination.measuring import measured, tally
+from megascience_ops.contamination.planting import plants
 from megascience_ops.contamination.vectors import lexical_vectors
 from megascience_ops.contamination.wording import respelled, without_options
 from megascience_ops.errors import ContractError
@@ -301,8 +302,9 @@ def test_neighbours_options_of_ours_hide_no_stem(benchmarks: BenchmarkSet) -> No
     assert found == ["gsm8k/3"]
 
 
-def test_floor_belongs_to_the_model_that_made_the_vectors() -> None:
+def test_floor_belongs_to_the_model_that_made_the_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FLOORS, "a-model", 0.77)
     assert floor_of({"kind": "rules", "model": "rules"}) == FLOORS["lexical"]
-    name = next(name for name in FLOORS if name != "lexical")
-    assert floor_of({"kind": "sentence_transformers", "model": f"/models/{name}/"}) == FLOORS[name]
+    assert floor_of({"kind": "sentence_transformers", "model": "/models/a-model/"}) == 0.77
+    assert floor_of({"kind": "model", "model": "maker/a-model"}) == 0.77
     assert floor_of({"kind": "model", "model": "unheard-of"}) == UNMEASURED

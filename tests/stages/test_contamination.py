@@ -17,8 +17,8 @@ from megascience_ops.contamination.benchmarks import BenchmarkQuestion, Benchmar
 from megascience_ops.contamination.copies import Copies
 from megascience_ops.contamination.embeddings import KeptEmbeddings
 from megascience_ops.contamination.floors import FLOORS, UNMEASURED, floor_of
-from megascience_ops.contamination.neighbourhood import Neighbourhood
 from megascience_ops.contamination.measuring import measured, tally
+from megascience_ops.contamination.neighbourhood import Neighbourhood
 from megascience_ops.contamination.planting import plants
 from megascience_ops.contamination.vectors import lexical_vectors
 from megascience_ops.contamination.wording import respelled, without_options

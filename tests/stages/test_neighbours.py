@@ -9,7 +9,7 @@ import types
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -91,6 +91,7 @@ def test_lexical_vectors_stop_words_alone_make_nothing_alike() -> None:
     assert one @ other < one @ copy
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 @given(st.lists(st.text(max_size=50), max_size=6), st.integers(1, 64))
 def test_lexical_vectors_depend_on_the_text_alone(texts: list[str], dim: int) -> None:
     together = lexical_vectors(texts, dim)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +24,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Batch:
-    """The textbooks that one run curates, as the stage that runs sees them."""
+    """The textbooks that one run curates, as the stage that runs sees them.
+
+    `own`: the shards that this worker is about to compute, by number, each with its fingerprint.
+    """
 
     settings: Settings
     recipe: Recipe
     stage: Stage
     store: Store
     engine: Engine | None = None
+    own: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

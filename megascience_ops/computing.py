@@ -9,6 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 from megascience_ops.asking import Asker, Kept
@@ -50,18 +51,19 @@ class Computation:
 
         Raises the first error; what was answered by then is kept.
         """
-        run_row = await self._run_row()
+        run_row = await self._run_row(todo)
         total = sum(shard.rows_in for shard in todo)
         with RowProgress(self._batch.stage.name, total, tell) as progress, first_error():
             async with asyncio.TaskGroup() as group:
                 for shard in todo:
                     group.create_task(self._compute_shard(shard, run_row, progress))
 
-    async def _run_row(self) -> RunRow:
+    async def _run_row(self, todo: Sequence[Shard]) -> RunRow:
         """Both kinds of stage in one shape."""
         stage, config = self._batch.stage, self._config
         if isinstance(stage, DatasetStage):
-            decide = await stage.look(self._batch, config)
+            own = {shard.part: shard.fingerprint for shard in todo}
+            decide = await stage.look(replace(self._batch, own=own), config)
             return lambda row, ask: decide(row)
         return lambda row, ask: stage.run(row, ask, config)
 

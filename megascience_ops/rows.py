@@ -137,7 +137,11 @@ class Chunk(Row):
 
 
 class Pair(Row):
-    """A question and an answer as extracted, with the passage they stand in (`document`)."""
+    """A question and an answer as extracted, with the passage they stand in (`document`).
+
+    `family` is shared by questions that differ in their numbers and signs alone; set by deduplication, and null for a
+    question without a number.
+    """
 
     source: Source
     subject: Subject
@@ -145,16 +149,18 @@ class Pair(Row):
     question: str
     answer: str
     document: str
+    family: str | None = None
 
 
 class QA(Row):
-    """A self-contained question and an answer verified against its passage."""
+    """A self-contained question and an answer verified against its passage; `family` is that of the extracted pair."""
 
     source: Source
     subject: Subject
     standard: Standard
     question: str
     answer: str
+    family: str | None = None
 
 
 class JudgedQA(QA):
@@ -277,3 +283,4 @@ class Example(Row):
     answer_source: Literal["refined", "distilled"]
     has_cot: bool
     decontaminated: bool
+    family: str | None = None

@@ -8,7 +8,8 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
-from megascience_ops.dedup import mix, tokens
+from megascience_ops.dedup import tokens
+from megascience_ops.dedup.columns import mix
 
 Vectors = npt.NDArray[np.float32]
 

@@ -5,8 +5,8 @@ Who survives does not depend on shards or order: earlier batch first, then high 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import hashlib
+from typing import Literal
 
 from pydantic import Field
 
@@ -17,32 +17,48 @@ from megascience_ops.stage import Aside, DatasetStage, Decide, Outcome
 
 
 class Config(StageConfig):
-    """`threshold`: exact Jaccard similarity of word n-grams at or above which two questions are the same."""
+    """`threshold`: exact Jaccard similarity of word n-grams at or above which two questions are the same.
+
+    `numeric_variants`: what becomes of questions that have the same words and other numbers.
+    """
 
     threshold: float = Field(default=0.6, gt=0, le=1)
     ngram: int = Field(default=3, ge=1)
+    numeric_variants: Literal["keep", "drop"] = "keep"
 
 
 async def look(batch: Batch, config: Config) -> Decide:
     """Find for each question the kept one that stands for it."""
-    from megascience_ops.dedup import Candidate, near_duplicates
+    from megascience_ops.dedup.shelf import Shelf
+    from megascience_ops.dedup.signatures import bands_for
+    from megascience_ops.dedup.signed import Making
+    from megascience_ops.dedup.survivors import survival
 
-    def candidate(row: dict[str, Any]) -> Candidate:
-        rank = (row["standard"] != "high", -len(row["answer"]), row["id"])
-        return Candidate(row["id"], row["question"], rank)
-
-    mine = [candidate(row) for row in batch.columns(["id", "question", "answer", "standard"])]
-    settled = [candidate(row) for row in _settled(batch)]
-    removed = {
-        one.id: one for one in near_duplicates(mine, threshold=config.threshold, ngram=config.ngram, settled=settled)
-    }
+    shelf = Shelf(batch, Making(config.ngram, bands_for(config.threshold)))
+    with shelf.mine() as mine, shelf.settled() as settled:
+        found = survival(mine, settled, config.threshold, keep_variants=config.numeric_variants == "keep")
+        shelf.keep(mine, found.removed)
+        gone = {row: place for place, row in enumerate(mine.ids_of(found.removed))}
+        variants = frozenset(mine.ids_of(found.variants))
 
     async def decide(pair: Pair) -> Outcome:
-        if one := removed.get(pair.id):
-            return Aside("duplicate", f"Jaccard {one.jaccard:.2f} with {one.kept_id}")
-        return pair
+        if (place := gone.get(pair.id)) is not None:
+            reason = "numeric_variant" if found.variant[place] else "duplicate"
+            return Aside(reason, f"Jaccard {found.jaccard[place]:.2f} with {found.kept[place]}")
+        kept = pair.model_copy(update={"family": family(pair.question)})
+        if pair.id in variants:
+            return [kept, Aside("numeric_variant", f"kept: family {kept.family} has another with these words")]
+        return kept
 
     return decide
+
+
+def family(question: str) -> str | None:
+    """What questions share that differ in their numbers and signs alone; None where there is no number."""
+    from megascience_ops.dedup.words import skeleton
+
+    words = skeleton(question)
+    return None if words is None else hashlib.sha256("\0".join(words).encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def also_reads(batch: Batch, config: Config) -> dict[str, str]:
@@ -51,10 +67,4 @@ def also_reads(batch: Batch, config: Config) -> dict[str, str]:
     return {f"batch={name}": receipt.digest for name, receipt in receipts.items() if receipt}
 
 
-def _settled(batch: Batch) -> Iterator[dict[str, Any]]:
-    for name in batch.earlier():
-        if receipt := batch.receipt(batch.stage.name, name):
-            yield from batch.columns(["id", "question", "answer", "standard"], receipt)
-
-
-STAGE = DatasetStage("dedup_questions", Pair, Pair, look, Config, also_reads)
+STAGE = DatasetStage("dedup_questions", Pair, Pair, look, Config, also_reads, version=2)

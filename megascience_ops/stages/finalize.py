@@ -25,6 +25,7 @@ async def run(qa: AnsweredQA, ask: Ask, config: StageConfig) -> Outcome:
         answer_source=qa.answer_source,
         has_cot=qa.has_cot,
         decontaminated=qa.decontaminated,
+        family=qa.family,
     )
 
 

@@ -27,6 +27,7 @@ async def run(pair: Pair, ask: Ask, config: Config) -> Outcome:
         standard=pair.standard,
         question=found.question,
         answer=found.answer,
+        family=pair.family,
     )
 
 

@@ -111,7 +111,7 @@ def test_tables_nested_rows_keep_their_order() -> None:
 def test_tables_null_stands_only_where_a_row_allows_none() -> None:
     schema = tables.arrow_schema(NeighbouredQA)
     nullable = {field.name for field in schema if field.nullable}
-    assert nullable == {"cot_note", "planted"}
+    assert nullable == {"cot_note", "planted", "family"}
     source = schema.field("source").type
     assert {source.field(i).name for i in range(source.num_fields) if source.field(i).nullable} == {"licence"}
     assert set(Source.model_fields) == {source.field(i).name for i in range(source.num_fields)}

@@ -27,7 +27,7 @@ Slots = Mapping[str, str]
 Rule = Callable[[Slots], str]
 BRIEF_KEYS = {"Analysis": "because", "Fault": "fault", "Decision": "decision"}
 PACKAGE = Path(__file__).parents[2]
-READ_BY_RULES = ("books", "engines/rules", "dedup.py", "contamination/vectors.py", "contamination/wording.py")
+READ_BY_RULES = ("books", "engines/rules", "dedup/words.py", "contamination/vectors.py", "contamination/wording.py")
 
 
 def _judge_cot(slots: Slots) -> str:

@@ -1,0 +1,103 @@
+"""Where signatures stand in the index, so that a question is read as a text once, whatever batches come after.
+
+`index/{recipe}/signatures/{making}/{digest of a shard's rows}.parquet`, and beside them which rows of a shard were
+kept, by the fingerprint of the shard that deduplication made of it. What another version made lies in another folder
+and is never read: signatures are made again from the rows.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from megascience_ops.batch import Batch
+from megascience_ops.dedup.signed import GROUP, Flags, Making, Numbers, Signed, write
+from megascience_ops.receipts import PartFacts
+
+COLUMNS = ["id", "question", "answer", "standard"]
+LONGEST = 2**40  # characters that no answer has
+
+
+class Shelf:
+    """The signatures of one recipe, of one making."""
+
+    def __init__(self, batch: Batch, making: Making) -> None:
+        self._batch, self._store, self._making = batch, batch.store, making
+        self._folder = f"index/{batch.recipe.name}/signatures/{making.name}"
+
+    @contextmanager
+    def mine(self) -> Iterator[Signed]:
+        """What this stage reads. Workers on other shards leave each other what they have signed."""
+        parts = self._batch.upstream().parts
+        for part in sorted(parts, key=lambda part: part.part not in self._batch.own):
+            self._sign(part)
+        with ExitStack() as stack:
+            files = [(stack.enter_context(self._store.local(self._path(part))), None) for part in parts]
+            yield stack.enter_context(Signed(files, self._making))
+
+    @contextmanager
+    def settled(self) -> Iterator[Signed]:
+        """What this stage kept of the batches before."""
+        with ExitStack() as stack:
+            files: list[tuple[Path, Flags | None]] = []
+            for name in self._batch.earlier():
+                receipt = self._batch.receipt(self._batch.stage.name, name)
+                for part in receipt.parts if receipt else []:
+                    files.append(self._kept(part, stack))
+            yield stack.enter_context(Signed(files, self._making))
+
+    def keep(self, mine: Signed, gone: Numbers) -> None:
+        """Leave behind which rows stay, of the shards that this worker computes."""
+        flags = np.ones(len(mine), dtype=bool)
+        flags[gone] = False
+        start = 0
+        for part in self._batch.upstream().parts:
+            if part.part in self._batch.own:
+                table = pa.table({"kept": flags[start : start + part.rows_out]})
+                table = table.replace_schema_metadata({"signatures": self._path(part)})
+                sink = pa.BufferOutputStream()
+                pq.write_table(table, sink)
+                self._store.create(self._kept_path(self._batch.own[part.part]), sink.getvalue().to_pybytes())
+            start += part.rows_out
+
+    def _kept(self, part: PartFacts, stack: ExitStack) -> tuple[Path, Flags | None]:
+        """The signatures of a shard of an earlier batch, and which of them count; signed now where they are gone."""
+        if content := self._store.find(self._kept_path(part.fingerprint)):
+            table = pq.read_table(pa.BufferReader(content))
+            path = table.schema.metadata[b"signatures"].decode()
+            if self._store.size(path) is not None:
+                flags: Flags = table.column("kept").to_numpy()
+                return stack.enter_context(self._store.local(path)), flags
+        self._sign(part)
+        return stack.enter_context(self._store.local(self._path(part))), None
+
+    def _sign(self, part: PartFacts) -> None:
+        path = self._path(part)
+        if self._store.size(path) is not None:
+            return
+        with tempfile.TemporaryDirectory(prefix="signatures-") as folder, self._store.local(part.path) as rows:
+            write(_questions(rows), Path(folder) / "signed", self._making)
+            self._store.create(path, Path(folder) / "signed")
+
+    def _path(self, part: PartFacts) -> str:
+        return f"{self._folder}/{part.digest[:32]}.parquet"
+
+    def _kept_path(self, fingerprint: str) -> str:
+        return f"{self._folder}/kept/{fingerprint}.parquet"
+
+
+def _questions(rows: Path) -> Iterator[pa.RecordBatch]:
+    """The questions of a shard, with their rank: high standard first, then the longer answer."""
+    with pq.ParquetFile(rows, pre_buffer=False) as file:
+        for batch in file.iter_batches(GROUP, columns=COLUMNS, use_threads=False):
+            length = pc.utf8_length(batch.column("answer")).cast(pa.int64())
+            low = pc.if_else(pc.equal(batch.column("standard"), "high"), 0, LONGEST)
+            rank = pc.subtract(low.cast(pa.int64()), length)
+            yield pa.record_batch({"id": batch.column("id"), "question": batch.column("question"), "rank": rank})

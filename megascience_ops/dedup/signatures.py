@@ -1,0 +1,186 @@
+"""Signatures of questions: the sets of their n-grams as hashes, and MinHash bands by which sets that overlap meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from megascience_ops.dedup.columns import (
+    ALONE_,
+    COMMAND,
+    NUMBER,
+    WORD,
+    Bounds,
+    Hashes,
+    Tokens,
+    mix,
+    run_hashes,
+    spread,
+    text_hash,
+    tokenized,
+)
+
+Bands = npt.NDArray[np.uint32]
+
+ROWS = 4  # MinHash values in a band
+RECALL = 0.99  # a pair exactly at the threshold is found at least so often, a closer pair more often
+BLOCK_TEXTS, BLOCK_BYTES = 1_024, 262_144  # tokenised together: small enough to stay in the processor's cache
+TEXT_BITS = 10  # which text of its block a hash belongs to, while they are sorted
+PADDED = 8  # sets are filled up to a multiple of it, so that those of one length are hashed as a matrix
+MATRIX = 262_144  # hashes of such a matrix
+
+
+@dataclass(frozen=True)
+class Signatures:
+    """What deduplication has to know of n texts.
+
+    `grams`: the distinct n-gram hashes (54 bits) of one text after the other, sorted within each; text i has
+    `bounds[i]:bounds[i + 1]`. `sequence` is a hash of its tokens in order; `family` one of them without numbers and
+    signs, 0 where the text has no number. `bands`: (bands, n), MinHash values in groups.
+    """
+
+    grams: Hashes
+    bounds: Bounds
+    sequence: Hashes
+    family: Hashes
+    bands: Bands
+
+
+def bands_for(threshold: float) -> int:
+    """How many bands of `ROWS` MinHash values each find a pair of that similarity with probability `RECALL`.
+
+    A pair of similarity s shares one of b bands of r values with probability 1 - (1 - s^r)^b (Leskovec, Rajaraman,
+    Ullman, Mining of Massive Datasets, 3.4). At 0.6 that takes 34, which find a pair of 0.7 with 0.9999.
+    """
+    if threshold >= 1:
+        return 1
+    return int(np.ceil(np.log(1 - RECALL) / np.log1p(-(threshold**ROWS))))
+
+
+def signatures(texts: pa.Array, ngram: int, bands: int) -> Signatures:
+    """The signatures of these texts. Each depends on its text alone."""
+    blocks = [_sets(block, ngram) for block in _blocks(texts)] or [_sets(texts, ngram)]
+    sizes = np.concatenate([one.sizes for one in blocks])
+    bounds = np.concatenate(([0], np.cumsum(sizes)))
+    grams = np.concatenate([one.grams for one in blocks])
+    return Signatures(
+        grams,
+        bounds,
+        np.concatenate([one.sequence for one in blocks]),
+        np.concatenate([one.family for one in blocks]),
+        _bands(grams, bounds, bands),
+    )
+
+
+@dataclass(frozen=True)
+class _Sets:
+    grams: Hashes
+    sizes: Bounds
+    sequence: Hashes
+    family: Hashes
+
+
+def _blocks(texts: pa.Array) -> Iterator[pa.Array]:
+    """The texts in blocks of at most `BLOCK_TEXTS`, and of about `BLOCK_BYTES` at most."""
+    ends = np.cumsum(pc.binary_length(texts).to_numpy(zero_copy_only=False), dtype=np.int64)
+    start = 0
+    while start < len(texts):
+        before = ends[start - 1] if start else 0
+        full = int(np.searchsorted(ends, before + BLOCK_BYTES))
+        stop = min(max(full, start + 1), start + BLOCK_TEXTS)
+        yield texts[start:stop]
+        start = stop
+
+
+def _sets(texts: pa.Array, ngram: int) -> _Sets:
+    found = tokenized(texts)
+    counts = np.diff(found.bounds)
+    starts, ends = found.bounds[:-1], found.bounds[1:]
+    sequence = run_hashes(found.hashes, starts, ends)
+    hashes, lengths = _filled(texts, found, counts, ngram)
+    odd = _odd(ngram)
+    grams = hashes * odd[0]
+    for step in range(1, ngram):
+        grams[:-step] += hashes[step:] * odd[step]
+    whole = np.cumsum(lengths)
+    inside = np.ones(len(grams), dtype=bool)
+    for step in range(1, ngram):  # these begin in one text and end in the next
+        inside[whole - step] = False
+    text = np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths - ngram + 1)
+    keys = (mix(grams[inside]) >> np.uint64(TEXT_BITS)) | (text << np.uint64(64 - TEXT_BITS))
+    keys.sort()
+    distinct = np.ones(len(keys), dtype=bool)
+    np.not_equal(keys[1:], keys[:-1], out=distinct[1:])
+    keys = keys[distinct]
+    sizes = np.bincount((keys >> np.uint64(64 - TEXT_BITS)).astype(np.int64), minlength=len(lengths))
+    return _Sets(keys & np.uint64(2 ** (64 - TEXT_BITS) - 1), sizes, sequence, _families(found))
+
+
+def _filled(texts: pa.Array, found: Tokens, counts: Bounds, ngram: int) -> tuple[Hashes, Bounds]:
+    """The token hashes, each text filled up with zeros to one n-gram; a text without a token is its characters."""
+    short = np.flatnonzero(counts < ngram)
+    if not short.size:
+        return found.hashes, counts
+    lengths = np.maximum(counts, ngram)
+    starts = np.cumsum(lengths) - lengths
+    filled = np.zeros(int(lengths.sum()), dtype=np.uint64)
+    filled[spread(starts, counts)] = found.hashes
+    for number in np.flatnonzero(counts == 0).tolist():
+        filled[starts[number]] = text_hash(texts[number].cast(pa.binary()).as_py().decode(errors="replace"))
+    return filled, lengths
+
+
+def _families(found: Tokens) -> Hashes:
+    """A hash of the words and commands of each text that has a number; 0 for the others."""
+    kinds = found.kinds
+    words = (kinds == WORD) | (kinds == ALONE_) | (kinds == COMMAND)
+    before = np.concatenate(([0], np.cumsum(words)))[found.bounds]
+    numbers = np.concatenate(([0], np.cumsum(kinds == NUMBER)))[found.bounds]
+    family = run_hashes(found.hashes[words], before[:-1], before[1:]) | np.uint64(1)
+    return np.where(np.diff(numbers) > 0, family, np.uint64(0))
+
+
+def _bands(grams: Hashes, bounds: Bounds, bands: int) -> Bands:
+    """MinHash values (Broder 1997) of each set, `ROWS` to a band, each band as one hash.
+
+    A permutation of the 32-bit hashes is a multiplication by an odd number; that of the low bits alone it would
+    leave in order does no harm, since the smallest value is decided by the high ones.
+    """
+    sizes = np.diff(bounds)
+    short = grams.astype(np.uint32)
+    factors = (_odd(bands * ROWS) >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
+    found = np.zeros((bands, len(sizes)), dtype=np.uint32)
+    filled = -(-sizes // PADDED) * PADDED
+    by_length = np.argsort(filled, kind="stable")
+    edges = np.flatnonzero(np.diff(filled[by_length])) + 1
+    for same in np.split(by_length, edges) if len(sizes) else []:
+        length = int(filled[same[0]])
+        step = max(1, MATRIX // length)
+        for at in range(0, len(same), step):
+            texts = same[at : at + step]
+            places = np.minimum(np.arange(length)[:, None], sizes[texts] - 1) + bounds[texts]
+            found[:, texts] = _matrix_bands(short.take(places), factors, bands)
+    return found
+
+
+def _matrix_bands(hashes: npt.NDArray[np.uint32], factors: npt.NDArray[np.uint32], bands: int) -> Bands:
+    """The bands of sets that are the columns of a matrix."""
+    mixed, odd = np.empty_like(hashes), _odd(ROWS)
+    found = np.empty((bands, hashes.shape[1]), dtype=np.uint32)
+    for band in range(bands):
+        key = np.zeros(hashes.shape[1], dtype=np.uint64)
+        for row in range(ROWS):
+            np.multiply(hashes, factors[band * ROWS + row], out=mixed)
+            key = (key + mixed.min(axis=0)) * odd[row]
+        found[band] = mix(key) >> np.uint64(32)
+    return found
+
+
+def _odd(count: int) -> Hashes:
+    """Fixed odd 64-bit numbers, the same at every call."""
+    return mix(np.arange(1, count + 1, dtype=np.uint64)) | np.uint64(1)

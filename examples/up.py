@@ -1,6 +1,7 @@
 """Airflow's UI on this machine, with the DAG ready to be triggered. `make up` runs this.
 
-Reads $PORT beside $TEXTBOOKS, $BATCH and $ROOT. Runs until Ctrl-C or SIGTERM, and then leaves no process behind.
+Reads $PORT, and $GPUS where stages run in pods, beside $TEXTBOOKS, $BATCH and $ROOT. Runs until Ctrl-C or SIGTERM, and
+then leaves no process behind.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 import urllib.request
 from typing import Any
 
-from local_airflow import STATE, environment, put_sample_data, running, say
+from local_airflow import STATE, environment, migrate, put_sample_data, running, say
 
 DAG_ID = "textbook_reasoning"
 HOST = "127.0.0.1"
@@ -47,12 +48,24 @@ def main() -> None:
         **{f"AIRFLOW__LOGGING__{name}": str(port + offset) for name, offset in LOG_SERVERS.items()},
     }
     put_sample_data(env)
+    if env.get("MEGASCIENCE_PODS"):
+        make_gpu_pool(env)
     say("Starting Airflow (half a minute; log: .airflow/standalone.log)")
     with LOG.open("w", encoding="utf-8") as log, running(["airflow", "standalone"], env, log, patience=30) as process:
         wait_until_ready(url, process)
         say(f"Airflow is at {url}/dags/{DAG_ID} : press Trigger. Ctrl-C stops it.")
         code = process.wait()
     sys.exit(f"error: Airflow ended with exit code {code}, .airflow/standalone.log says why")
+
+
+def make_gpu_pool(env: dict[str, str]) -> None:
+    """The pool `gpu`, with $GPUS slots: how many GPUs the pods of a cluster can have at once."""
+    migrate(env, AIRFLOW_HOME)
+    slots = os.environ.get("GPUS") or "1"
+    command = ["airflow", "pools", "set", "gpu", slots, "GPUs of pods", "--include-deferred"]
+    made = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if made.returncode:
+        sys.exit(f"{made.stdout}error: the pool gpu could not be made with {slots} slots")
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[str]) -> None:

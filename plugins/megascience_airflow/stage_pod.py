@@ -5,13 +5,18 @@ Imported by a task that starts a pod, and by nothing else: Kubernetes' client ta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import TRANSIENT_STATUS_CODES
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.cncf.kubernetes.utils.pod_manager import PodNotFoundException
 from airflow.sdk.exceptions import AirflowException
 from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
 
 from megascience_airflow.endings import StageFailed, StageInterrupted, StageOutOfMemory, StageRefused, ending
 from megascience_airflow.pod_settings import BASE, PODS, PodKind, PodSettings
@@ -43,6 +48,7 @@ class StagePod(KubernetesPodOperator):
             active_deadline_seconds=int(kind.deadline_hours * 3600),
             schedule_timeout_seconds=int(kind.schedule_minutes * 60),
             startup_timeout_seconds=int(kind.startup_minutes * 60),
+            startup_check_interval_seconds=max(1, min(5, round(pods.poll_seconds))),  # Kubernetes refuses fractions
             deferrable=True,
             poll_interval=pods.poll_seconds,
             logging_interval=pods.logging_seconds,
@@ -63,16 +69,20 @@ class StagePod(KubernetesPodOperator):
         self._context = context
         self.name = self._set_name(self.name)
         self.trigger_kwargs = {"shards": shards}
-        self.execute_async(context)
+        with self._cluster_answers():
+            self.execute_async(context)
 
     def trigger_reentry(self, context: Context, event: dict[str, Any]) -> None:
         """Take up after the trigger. Raises TaskDeferred where the pod goes on, and what its end means otherwise."""
         self._context = context
         self.trigger_kwargs = {"shards": event["shards"]}
         try:
-            super().trigger_reentry(context, event)
+            with self._cluster_answers():
+                super().trigger_reentry(context, event)
         except PodNotFoundException as error:
             raise gone(self._stage, event["name"]) from error
+        except (StageFailed, StageRefused):
+            raise
         except AirflowException as error:
             if self.pod is None:
                 raise gone(self._stage, event["name"]) from error
@@ -82,12 +92,14 @@ class StagePod(KubernetesPodOperator):
         """Delete the pods that earlier tries of this task have left."""
         self._context = context
         if context["ti"].try_number > 1:
-            self._delete_all()
+            with self._cluster_answers():
+                self._delete_all()
 
     def on_kill(self) -> None:
         """Delete the pod, also one whose creation was interrupted."""
         super().on_kill()
-        self._delete_all()
+        if self._context:  # else none was started, and without it the labels would be those of all lanes and runs
+            self._delete_all()
 
     def _delete_all(self) -> None:
         namespace = self.namespace or self.hook.get_namespace() or self._incluster_namespace or "default"
@@ -97,8 +109,27 @@ class StagePod(KubernetesPodOperator):
             try:
                 self.client.delete_namespaced_pod(pod.metadata.name, namespace)
             except ApiException as error:
-                if error.status != 404:
+                if error.status != HTTPStatus.NOT_FOUND:
                     raise
+
+    @contextlib.contextmanager
+    def _cluster_answers(self) -> Iterator[None]:
+        """Raises StageFailed where the cluster does not answer, StageRefused where it refuses."""
+        try:
+            yield
+        except HTTPError as error:
+            raise StageFailed(
+                f"{self._stage}: the cluster does not answer ({error}); a pod that runs goes on, and is taken up"
+            ) from error
+        except ApiException as error:
+            if error.status in TRANSIENT_STATUS_CODES:
+                raise StageFailed(f"{self._stage}: the cluster answers {error.status} {error.reason}") from error
+            with contextlib.suppress(ValueError, TypeError, AttributeError):
+                error.reason = json.loads(error.body)["message"]
+            raise StageRefused(
+                f"{self._stage}: the cluster refuses: {error.reason}; mend ${PODS}, or the rights of the account that "
+                f"starts pods"
+            ) from error
 
 
 def gone(stage: str, pod: str) -> AirflowException:

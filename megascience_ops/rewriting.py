@@ -42,6 +42,7 @@ def without_book(
     now = datetime.now(UTC).isoformat(timespec="seconds")
     changes = {
         "number": receipt.number + 1,
+        "restores": None,
         "parts": parts,
         "fingerprint": fingerprint([facts.fingerprint for facts in parts]),
         "reads": reads,
@@ -63,7 +64,7 @@ def _part_without(store: Store, folder: str, facts: PartFacts, model: type[Row],
             rows.abandon()
             asides.abandon()
             return facts
-        facts = _counted(facts, [row.id for row in gone], gone_asides, depth)
+        facts = _counted(facts, gone, gone_asides, depth)
         facts = facts.model_copy(update={"fingerprint": fingerprint([facts.fingerprint, "taken down", book])})
         name = f"part-{facts.part:05}.{facts.fingerprint[:8]}"
         asides.close({"fingerprint": facts.fingerprint})
@@ -87,13 +88,14 @@ def _copy(store: Store, path: str, model: type[R], book: str, to: RowWriter) -> 
     return gone
 
 
-def _counted(facts: PartFacts, rows: list[str], asides: list[AsideRow], depth: int) -> PartFacts:
+def _counted(facts: PartFacts, rows: list[Row], asides: list[AsideRow], depth: int) -> PartFacts:
     """The counts of a shard without these rows and asides of one book."""
     whole = [aside for aside in asides if aside.id == aside.row]
     reasons, parts_aside = Counter(facts.reasons), Counter(facts.parts_aside)
     reasons.subtract(aside.reason for aside in whole)
     parts_aside.subtract(aside.reason for aside in asides if aside.id != aside.row)
-    kept = {"/".join(row.split("/")[: depth + 1]) for row in rows}  # the rows that came in and became these
+    subjects = Counter(facts.subjects) - Counter(filter(None, (getattr(row, "subject", None) for row in rows)))
+    kept = {"/".join(row.id.split("/")[: depth + 1]) for row in rows}  # the rows that came in and became these
     changes = {
         "rows_in": facts.rows_in - len(kept) - len(whole),
         "rows_kept": facts.rows_kept - len(kept),
@@ -102,6 +104,7 @@ def _counted(facts: PartFacts, rows: list[str], asides: list[AsideRow], depth: i
         "unread": max(0, facts.unread - sum(aside.said is not None for aside in asides)),
         "reasons": dict(sorted((+reasons).items())),
         "parts_aside": dict(sorted((+parts_aside).items())),
+        "subjects": dict(sorted(subjects.items())),
         **{"aside_path": None, "aside_bytes": 0, "aside_sha256": None},
     }
     return facts.model_copy(update=changes)

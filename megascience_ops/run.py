@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from megascience_ops import receipts
 from megascience_ops.batch import Batch
 from megascience_ops.config import AskingConfig, EmbeddingConfig, Settings
 from megascience_ops.engines.engine import Engine, open_engine
+from megascience_ops.errors import ContractError
 from megascience_ops.receipts import Receipt
 from megascience_ops.recipe import recipe
 from megascience_ops.runner import WHOLE, Lane, completed, planned, run_stage
@@ -19,6 +21,8 @@ from megascience_ops.stage import DatasetStage
 from megascience_ops.storage import Store
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 async def run(
@@ -31,7 +35,10 @@ async def run(
     if recipe(settings.recipe).before(stage) is None:
         await _look_ahead(settings, engine)
     async with opened(settings, stage, engine) as batch:
-        return await run_stage(batch, lane, recompute=recompute)
+        receipt = await run_stage(batch, lane, recompute=recompute)
+    if receipt and stage == recipe(settings.recipe).names[-1]:
+        _report(settings, receipt)
+    return receipt
 
 
 async def settle(
@@ -45,6 +52,18 @@ async def settle(
     async with opened(settings, stage) as batch:
         plan = planned(batch, lane, recompute=recompute)
         return len(plan.todo) or completed(batch, plan)
+
+
+def _report(settings: Settings, receipt: Receipt) -> None:
+    """A batch that has come to its end is reported, once for each state of it."""
+    from megascience_ops.looking import report
+
+    store = Store(settings.root)
+    if receipt.computed_parts or store.size(report.path(settings.recipe, settings.batch)) is None:
+        try:
+            report.write(store, recipe(settings.recipe), settings.batch)
+        except (FileNotFoundError, ContractError) as error:  # of an earlier stage, which nobody needs to publish
+            log.warning("no report of batch %s: %s", settings.batch, error)
 
 
 @asynccontextmanager

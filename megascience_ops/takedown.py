@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from megascience_ops import receipts, tables
 from megascience_ops.config import Settings
 from megascience_ops.errors import ContractError
+from megascience_ops.looking import report
 from megascience_ops.receipts import Receipt
 from megascience_ops.recipe import Recipe
 from megascience_ops.rewriting import of_book, without_book
@@ -67,6 +68,7 @@ async def take_down(store: Store, recipe: Recipe, book: str, why: str) -> None:
     store.create(mark_path(recipe.name, book), json.dumps(said).encode())
     publish = recipe.names[-1]
     for batch in sorted({_batch_of(held.path) for held in find(store, recipe, book)} - {""}):
+        store.delete(report.path(recipe.name, batch))
         _rewrite(store, recipe, batch, book)
         if receipts.current(store, f"{recipe.name}/batch={batch}/{publish}"):
             await run(Settings(root=store.uri, recipe=recipe.name, batch=batch), publish, recompute=True)

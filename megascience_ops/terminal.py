@@ -15,6 +15,7 @@ from rich.text import Text
 
 from megascience_ops.checking import Finding, Report
 from megascience_ops.completions import Image, Slot
+from megascience_ops.looking.words import short
 from megascience_ops.planning.comparing import Compared
 from megascience_ops.planning.costing import Estimate
 from megascience_ops.rehearsing import Rehearsed
@@ -141,14 +142,6 @@ def show_takedown(book: str, held: Sequence[Held], *, done: bool) -> None:
     rows = sum(one.rows for one in held)
     said = "are gone; the book is kept out from now on" if done else "would go: say --yes to do it; stop all runs first"
     sys.stdout.write(f"book {book}: {rows:,} rows in {len(held):,} files {said}\n")
-
-
-def short(count: float) -> str:
-    """`12,345`, `1.23 M`: four digits say enough of what is estimated."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e5, "k")):
-        if count >= size:
-            return f"{count / (1e3 if letter == 'k' else size):,.{0 if letter == 'k' else 2}f} {letter}"
-    return f"{count:,.0f}"
 
 
 def _result(row: Row | None, other: Row | None) -> str:

@@ -1,4 +1,4 @@
-"""The commands that look at a batch, and the one that undoes a stage: `funnel`, `sample`, `show`, `diff`, `undo`."""
+"""The commands that look at a batch: `funnel`, `sample`, `show`, `diff`, `report`; and `undo`, which undoes a stage."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from megascience_ops import funnel, receipts
 from megascience_ops.errors import ContractError
-from megascience_ops.looking import finding, terminal
+from megascience_ops.looking import finding, report, terminal
 from megascience_ops.looking.differences import compare
 from megascience_ops.looking.life import is_known, life
 from megascience_ops.looking.samples import samples
@@ -35,6 +36,8 @@ def add_commands(command: Command) -> None:
     one.add_argument("--before", type=int, metavar="N", help="number of a receipt (default: the one before --after)")
     one.add_argument("--after", type=int, metavar="N", help="number of a receipt (default: the current one)")
     one.add_argument("--examples", type=int, default=3, help="how many rows of each kind are shown (default 3)")
+    one = command("report", write_report)
+    one.add_argument("--output", metavar="FILE", help="write it there instead of beside the receipts")
     one = command("undo", undo_stage)
     one.add_argument("stage")
     one.add_argument("--to", type=int, metavar="N", help="number of a receipt (default: the one before the current)")
@@ -95,6 +98,15 @@ def diff(options: argparse.Namespace) -> None:
         _print(difference.model_dump(mode="json"))
     else:
         terminal.show_difference(difference)
+
+
+def write_report(options: argparse.Namespace) -> None:
+    """Write the batch's report: one HTML file that opens without a server."""
+    store, flow, _ = _found(options)
+    if options.output:
+        Path(options.output).write_text(report.html(store, flow, options.batch), encoding="utf-8")
+    where = options.output or store.address(report.write(store, flow, options.batch))
+    sys.stdout.write(f"{json.dumps({'report': where}) if options.json else where}\n")
 
 
 def undo_stage(options: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from megascience_ops.errors import ContractError
 from megascience_ops.storage import Store
 
 BULKY = frozenset({"pages", "document", "excerpt", "text", "answer_key"})  # whole books and passages
@@ -71,9 +72,15 @@ def column(store: Store, path: str, name: str) -> pa.ChunkedArray:
 
 @contextmanager
 def opened(store: Store, path: str) -> Iterator[pq.ParquetFile]:
-    """A Parquet file of which only what is asked for is fetched."""
-    with store.reader(path) as content, pq.ParquetFile(content, pre_buffer=True) as file:
-        yield file
+    """A Parquet file of which only what is asked for is fetched. ContractError where it is damaged."""
+    try:
+        with store.reader(path) as content, pq.ParquetFile(content, pre_buffer=True) as file:
+            yield file
+    except (pa.ArrowException, IndexError) as error:
+        said = str(error).splitlines()[0]
+        raise ContractError(
+            f"{store.address(path)} is not as it was written ({said}); see `megascience check`"
+        ) from error
 
 
 def groups(file: pq.ParquetFile, name: str, first: str, last: str) -> Iterator[int]:

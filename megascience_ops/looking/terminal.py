@@ -13,8 +13,9 @@ from rich.text import Text
 from megascience_ops.funnel import Line
 from megascience_ops.looking.differences import Change, Difference
 from megascience_ops.looking.life import Moment
+from megascience_ops.looking.words import short, standing
 from megascience_ops.strangers import visible
-from megascience_ops.terminal import console, panel, readable, short
+from megascience_ops.terminal import console, panel, readable
 
 SHOWN_REASONS = 4
 
@@ -39,19 +40,6 @@ def show_funnel(lines: Sequence[Line]) -> None:
     for line in lines:
         for warning in line.warnings:
             sys.stdout.write(f"warning: {visible(warning)}\n")
-
-
-def standing(line: Line) -> str:
-    """What there is to say of a stage that is not simply done."""
-    if line.underway:
-        left = line.underway.seconds_left
-        rest = f", {_duration(left)} left" if left is not None and line.state == "running" else ""
-        return f"{line.state}: {line.underway.done:,} of {line.underway.total:,} rows{rest}"
-    if line.state == "stale":
-        return "stale: the stage before has other rows now"
-    if line.restores is not None:
-        return f"receipt {line.restores} restored"
-    return "" if line.state == "done" else line.state
 
 
 def show_life(moments: Iterable[Moment]) -> None:
@@ -121,9 +109,3 @@ def _reasons(line: Line) -> str:
     reasons += [f"+{reason} {count:,}" for reason, count in line.parts_aside.items()]
     rest = len(reasons) - SHOWN_REASONS
     return ", ".join(reasons[:SHOWN_REASONS]) + (f", {rest} more" if rest > 0 else "")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -75,7 +75,7 @@ def get(client: TestClient, finished_river: River) -> Get:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "curation.js", "curation.css", "no-such-file", f"api/{DAG}/places", f"api/{DAG}/row?root=x&batch=y&row=z"],
+    ["", "curation.js", "look.css", "no-such-file", f"api/{DAG}/places", f"api/{DAG}/row?root=x&batch=y&row=z"],
 )
 def test_page_without_a_token_is_refused(path: str, stranger: TestClient) -> None:
     assert stranger.get(f"/curation/{path}").status_code == 401
@@ -90,7 +90,7 @@ def test_page_of_a_dag_that_one_may_not_see_is_refused(client: TestClient) -> No
 
 
 def test_page_has_a_strict_policy_and_no_script_of_others(client: TestClient) -> None:
-    for name in ("", "curation.js", "dom.js", "curation.css"):
+    for name in ("", "curation.js", "dom.js", "look.css"):
         response = client.get(f"/curation/{name}")
         assert response.status_code == 200
         policy = response.headers["Content-Security-Policy"]
@@ -203,6 +203,12 @@ def test_file_that_is_gone_is_named(get: Get, finished_river: River) -> None:
     for facts in finished_river.receipt("refine_qa").parts:
         finished_river.store.delete(facts.path)
     assert "it is gone" in get("stage/refine_qa/samples", status=404)["detail"]
+
+
+def test_file_that_is_damaged_is_named(get: Get, finished_river: River) -> None:
+    for facts in finished_river.receipt("refine_qa").parts:
+        finished_river.store.put(facts.path, b"PAR1 and nothing else")
+    assert "is not as it was written" in get("stage/refine_qa/samples", status=404)["detail"]
 
 
 # --- what strangers cannot do ----------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from megascience_ops.errors import ContractError, TransientError
 from megascience_ops.looking.alike import alike
 from megascience_ops.looking.differences import compare
 from megascience_ops.looking.life import by_page, is_known, life
+from megascience_ops.looking.report import STYLE
 from megascience_ops.looking.samples import asides, counted, samples
 from megascience_ops.looking.searching import search
 from megascience_ops.looking.text import shown
@@ -28,7 +29,7 @@ from megascience_ops.receipts import Receipt
 
 PAGE = Path(__file__).parent / "page"
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
-FILES = {path.name: TYPES[path.suffix] for path in PAGE.iterdir() if path.suffix in TYPES}
+FILES = {path.name: path for path in (*PAGE.iterdir(), STYLE) if path.suffix in TYPES}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
@@ -95,7 +96,7 @@ def page(name: str = "index.html") -> Response:
     """The page, its scripts and its style."""
     if name not in FILES:
         raise ContractError(f"there is no {name}")
-    return FileResponse(PAGE / name, media_type=FILES[name])
+    return FileResponse(FILES[name], media_type=TYPES[FILES[name].suffix])
 
 
 def chosen(dag_id: str, session: SessionDep, root: Name, batch: Name) -> Place:

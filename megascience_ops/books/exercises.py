@@ -213,6 +213,8 @@ def question_text(blocks: Sequence[Block], index: int) -> tuple[str, int]:
 
 def torn(parts: Sequence[str], text: str) -> bool:
     """Whether a paragraph begins in the middle of a sentence that is not there: the rest of a figure's caption."""
+    if re.search(r"[”“\"]\)\s*$", text) and text.count(")") - text.count("(") > 0:
+        return True  # the end of a caption in brackets, of which the beginning is not there
     before = next((part for part in reversed(parts) if part.strip()), "").rstrip()
     if not before.endswith((".", "?", "!")) or "=" in before.split("\n")[-1]:
         return False

@@ -37,6 +37,7 @@ _KEY_WORDS = frozenset(
         "appendix and & hints practice end check your understanding self-check quiz a b c d e f ",
     )
 )
+_ADVICE = re.compile(r"\b(?:for|to|of|in|on|how|about|with|solving|steps?|strateg\w+|common|these|such)\b", re.I)
 _ASKS = re.compile(r"[A-Z][^.?!:]*\s(?:[Qq]uestions|[Ee]xercises|[Pp]roblems)")
 _KEY_NOUNS = re.compile(r"\banswers\b|\bsolutions\b|\banswer keys?\b", re.I)
 _REGIONS = {
@@ -78,9 +79,7 @@ def region_of(text: str) -> str | None:
 
 def asks(text: str) -> bool:
     """Say whether a heading of any words ends as those over exercises do: `Interactive Link Questions`."""
-    return len(text.split()) <= 6 and bool(
-        re.fullmatch(r"[A-Z][^.?!:]*\s(?:[Qq]uestions|[Ee]xercises|[Pp]roblems)", text)
-    )
+    return len(text.split()) <= 6 and bool(_ASKS.fullmatch(text)) and not _ADVICE.search(text)
 
 
 def chapter(text: str) -> Mark | None:

@@ -66,12 +66,17 @@ def test_pairs_sentence_about_a_figure_is_no_caption() -> None:
     assert found(text)[0][0] == "Figure 3.2 shows a block of 4 kg at rest. What holds it?"
 
 
-def test_pairs_rest_of_a_caption_is_left_out() -> None:
-    """A paragraph that begins in the middle of a sentence belongs to no question."""
-    text = (
-        "EXAMPLE 3.1\nHow hard does the skier press on the slope?\n\n. The weight has components along both axes, as is seen "
-        "here.\n\nSolution\nWith 500 N."
-    )
+@pytest.mark.parametrize(
+    "rest",
+    [
+        ". The weight has components along both axes, as is seen here.",
+        "because of the steep slope on which the skier stands here.",
+        "The skier as seen from the side. The slope is steep. (credit: nobody)”)",
+    ],
+)
+def test_pairs_rest_of_a_caption_is_left_out(rest: str) -> None:
+    """A paragraph that begins in the middle of a sentence, or ends a bracket that it did not open, is no question's."""
+    text = f"EXAMPLE 3.1\nHow hard does the skier press on the slope?\n\n{rest}\n\nSolution\nWith 500 N."
     assert found(text) == [("How hard does the skier press on the slope?", "With 500 N.")]
 
 

@@ -99,6 +99,12 @@ def test_blocks_questions_under_a_head_of_other_words_are_exercises() -> None:
     assert found[-2:] == [("exercise", "1"), ("exercise", "2")]
 
 
+def test_blocks_advice_about_problems_is_no_list_of_them() -> None:
+    """A list of steps under `Steps for Solving Problems` asks nothing."""
+    found = kinds(find_blocks(book(f"{PROSE}\n\nSteps for Solving Problems\n\n1. Draw it.\n\n2. Name it.\n\n{PROSE}")))
+    assert "exercise" not in {kind for kind, _ in found}
+
+
 def test_blocks_contents_and_index_are_not_the_text() -> None:
     """The lines of a table of contents are no chapters, those of an index no exercises."""
     pages = book(

@@ -162,8 +162,8 @@ class Finder:
         if found is None:
             return None
         number = labels.order(found.label)
-        near = line.fresh == 0 and not numbering.rises(self.lines, index, number)
-        if not numbering.follows(self.last, number, 12 if near else 40):
+        gap = 150 if numbering.rises(self.lines, index, number) else 12 if line.fresh == 0 else 40
+        if not numbering.follows(self.last, number, gap):
             if not numbering.begins_anew(self.lines, index, number, self.last):
                 return None
             if self.chapter.isdigit() and number < self.last:

@@ -147,7 +147,7 @@ def _next_item(start: Line, b: Line) -> bool:
     numbers = [_NUMBER.match(line.text) for line in (start, b)]
     if numbers[0] is None or numbers[1] is None:
         return False
-    return 0 < int(numbers[1].group(1)) - int(numbers[0].group(1)) < 4 and abs(b.left - start.left) < 0.6 * b.size
+    return 0 < int(numbers[1].group(1)) - int(numbers[0].group(1)) < 30 and abs(b.left - start.left) < 0.6 * b.size
 
 
 def _in_line(said: str, text: str) -> bool:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
 import logging
 import sys
+import tempfile
 from typing import Any
 
 from megascience_ops import flags
@@ -26,6 +28,8 @@ from megascience_ops.receipts import Receipt
 from megascience_ops.recipe import recipe
 from megascience_ops.run import run, settle, summary, wait
 from megascience_ops.runner import Lane
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,6 +49,12 @@ def main(arguments: list[str] | None = None) -> int:
     except NothingNew as nothing:
         sys.stderr.write(f"nothing to do: {nothing}\n")
         return EXIT_NOTHING_NEW
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        where = error.filename or tempfile.gettempdir()
+        sys.stderr.write(f"error: {where}: the disk is full; make room and try again, what is done is kept\n")
+        return EXIT_TRANSIENT
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.stderr.write("error: stopped; what is done is kept, so start again to go on\n")
         return EXIT_TRANSIENT

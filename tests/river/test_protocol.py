@@ -8,6 +8,7 @@ next, never a mixture.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -320,7 +321,12 @@ def _toy_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestProtocol(Protocol.TestCase):  # type: ignore[name-defined, misc]
-    settings = settings(max_examples=20, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck))
+    settings = settings(
+        max_examples=int(os.environ.get("MEGASCIENCE_CHAOS", "20")),
+        stateful_step_count=10,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 @pytest.mark.parametrize("zombie", [False, True])

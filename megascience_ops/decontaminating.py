@@ -24,7 +24,7 @@ from megascience_ops import flags, tables
 from megascience_ops.batch import Batch
 from megascience_ops.config import Settings
 from megascience_ops.contamination.certificate import Compared, certificate
-from megascience_ops.contamination.measuring import in_words
+from megascience_ops.contamination.measuring import PLANTED, in_words
 from megascience_ops.errors import ContractError
 from megascience_ops.receipts import Receipt
 from megascience_ops.recipe import recipe
@@ -105,7 +105,7 @@ def _hits(batch: Batch, judged: Receipt) -> bytes:
             if part.aside_path:
                 with batch.store.local(part.aside_path) as file:
                     for aside in tables.columns(file, ["row", "reason", "detail", "part", "said"]):
-                        if not aside["reason"].startswith("planted_"):
+                        if not aside["reason"].startswith(PLANTED):
                             yield {**aside, "texts": aside.pop("part")}
 
     sink = pa.BufferOutputStream()

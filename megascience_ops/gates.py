@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from math import sqrt
 
 from megascience_ops.config import AskingConfig, Gate, StageConfig
+from megascience_ops.contamination.measuring import PLANTED
 from megascience_ops.errors import ContractError
 from megascience_ops.receipts import PartFacts
 
@@ -37,7 +38,8 @@ def check(stage: str, config: StageConfig, parts: Sequence[PartFacts]) -> list[s
     Raises ContractError where a gate is set to stop the run.
     """
     rows, kept = sum(facts.rows_in for facts in parts), sum(facts.rows_kept for facts in parts)
-    said = [_passed(config.gate, _of_yield(stage, config, rows, kept))]
+    planted = sum(n for facts in parts for reason, n in facts.reasons.items() if reason.startswith(PLANTED))
+    said = [_passed(config.gate, _of_yield(stage, config, rows - planted, kept))]
     if isinstance(config, AskingConfig):
         unread = sum(facts.unread for facts in parts)
         if unread > max(FEW_UNREAD, config.max_unread * rows):

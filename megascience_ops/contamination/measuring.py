@@ -8,6 +8,7 @@ from typing import Any
 
 from megascience_ops.rows import Planted
 
+PLANTED = "planted_"  # how the reasons of planted rows begin
 OUTCOMES = ("caught", "missed", "passed", "accused", "unread")
 
 

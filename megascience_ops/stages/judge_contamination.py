@@ -17,7 +17,7 @@ from pydantic import Field
 
 from megascience_ops import parsing
 from megascience_ops.config import JudgingConfig
-from megascience_ops.contamination.measuring import measured, tally
+from megascience_ops.contamination.measuring import PLANTED, measured, tally
 from megascience_ops.errors import AnswerError
 from megascience_ops.prompts import Prompt, prompt
 from megascience_ops.rows import (
@@ -111,7 +111,7 @@ def named(detail: str) -> str:
 def planted_aside(planted: Planted, outcome: str, aside: Aside) -> Aside:
     """What a planted row ends as, whatever it was found to be."""
     counted = tally(planted, outcome)
-    return replace(aside, reason=f"planted_{outcome}", tally=counted, detail=f"{counted}: {aside.detail}")
+    return replace(aside, reason=f"{PLANTED}{outcome}", tally=counted, detail=f"{counted}: {aside.detail}")
 
 
 def not_found(question: str, planted: Planted) -> Aside:

@@ -54,6 +54,13 @@ def test_gate_says_nothing_of_a_usual_yield_or_of_a_handful(stage: str, kept: in
     assert said(stage, kept, rows) == []
 
 
+def test_gate_does_not_count_planted_rows() -> None:
+    facts = part(kept=55, rows=120).model_copy(update={"reasons": {"contaminated": 5, "planted_caught": 60}})
+    assert gates.check("judge_contamination", AskingConfig(), [facts]) == []
+    judged = part(kept=550, rows=1060).model_copy(update={"reasons": {"contaminated": 450, "planted_missed": 60}})
+    assert "550 of 1,000 rows kept, below" in gates.check("judge_contamination", AskingConfig(), [judged])[0]
+
+
 @pytest.mark.parametrize(
     "stage, kept, rows, says",
     [

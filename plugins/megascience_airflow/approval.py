@@ -59,10 +59,11 @@ def question(run: RunSettings, last: str) -> str:
     if not found or found[-1].stage != last:
         raise AirflowSkipException(f"{last} of batch {run.batch} has not finished: there is nothing to publish")
     warnings = [f"- {sentence}" for receipt in found for sentence in receipt.warnings]
+    count = found[-1].total("rows_out")
     rows = [sample.after for sample in samples(store, None, found[-1], ROWS)]
     return "\n\n".join(
         [
-            f"**{found[-1].total('rows_out'):,} rows** are ready in {run.root}.",
+            f"Ready in {run.root}: **{count:,} row{'s' * (count != 1)}**.",
             funnel.markdown(found),
             *(["**What the gates say**", "\n".join(warnings)] if warnings else []),
             *(f"**{row['id']}**\n\n{verbatim(_shown(row))}" for row in rows),

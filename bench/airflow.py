@@ -170,10 +170,17 @@ def counter(leader: int) -> Callable[[], float]:
 def run(dag: str, cpu: Callable[[], float] = lambda: 0.0, idle: float = 0.0) -> float:
     """Run a DAG; the CPU seconds that it took, without idling."""
     began, at = cpu(), time.monotonic()
-    made = asked(f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None})
-    path = f"/api/v2/dags/{dag}/dagRuns/{made['dag_run_id']}"
-    wait_for(lambda: asked(path)["state"] in ("success", "failed"))
-    if asked(path)["state"] != "success":
+    path = f"/api/v2/dags/{dag}/dagRuns"
+    path += f"/{asked(path, {'logical_date': None})['dag_run_id']}"
+    state = ""
+
+    def has_ended() -> bool:
+        nonlocal state
+        state = (asked(path) or {}).get("state", "")
+        return state in ("success", "failed")
+
+    wait_for(has_ended)
+    if state != "success":
         sys.exit(f"{dag} failed")
     return cpu() - began - idle * (time.monotonic() - at)
 

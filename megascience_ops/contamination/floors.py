@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 FLOORS = {
     "lexical": 0.4,
+    "all-MiniLM-L6-v2": 0.55,
 }
 UNMEASURED = 0.0
 

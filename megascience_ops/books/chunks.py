@@ -20,6 +20,7 @@ CHAPTER = 0.15
 # Exercises part from the text around them, once it fills this share, and where they are this many tokens and more.
 APART = 0.3
 EXERCISES = 150
+HEADS = ("chapter", "section", "heading")
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _window(book: Sequence[Unit], start: int, limit: int, runs: Sequence[int]) -
             begins = runs[end] >= EXERCISES > runs[end - 1] and total > APART * limit
             ends = runs[end - 1] >= EXERCISES > runs[end]
             if begins or ends or (book[end].level == 5 and total > CHAPTER * limit):
-                return end
+                return _before_heads(book, start, end)
         total += book[end].tokens
         end += 1
     if end >= len(book):
@@ -103,9 +104,14 @@ def _window(book: Sequence[Unit], start: int, limit: int, runs: Sequence[int]) -
         if place > start and passed >= WINDOW * limit and book[place].level > book[best].level:
             best = place
         passed += book[place].tokens
-    while best - 1 > start and book[best - 1].level >= 3 and book[best].level < book[best - 1].level:
-        best -= 1  # a heading stays with what it heads
-    return best
+    return _before_heads(book, start, best)
+
+
+def _before_heads(book: Sequence[Unit], start: int, end: int) -> int:
+    """The place before the headings that end there: they stay with what they head."""
+    while end - 1 > start and all(block.kind in HEADS for block in book[end - 1].blocks):
+        end -= 1
+    return end
 
 
 def _before(book: Sequence[Unit], start: int, overlap: int) -> int:

@@ -19,6 +19,7 @@ ASKS_NOTHING = {
 ANSWERED = 1.0  # an exercise with its answer in the key, an example or a question with a solution below
 UNLABELLED = 0.5  # an example, whose answer may follow without a label
 OPEN = 0.25  # an exercise without a printed answer: it may follow without a label, or stand in the text before
+NUMBERED = 0.1  # a numbered line, which may be an exercise that is not known as one
 ARGUED = 0.04  # a proof, an assumption that is followed up, a question that the text puts to itself
 
 _QUESTION = re.compile(
@@ -28,6 +29,7 @@ _ARGUED = re.compile(
     r"^(?:proof|theorem|lemma|proposition|corollary|case study)\b|\b(?:suppose (?:that|we|you|an?)|consider an? )",
     re.I | re.M,
 )
+_NUMBERED = re.compile(r"^(?:\*\*)?\(?\d{1,3}[.)](?:\*\*)? +\S", re.M)
 _ENTRY = re.compile(r"[^.?!]{2,60},\s*(?:\d{1,4}(?:[-–]\d{1,4})?(?:,\s*)?)+$|.{2,80}?(?:\.{3,}|(?:\. ){3,})\s*\d{1,4}$")
 
 
@@ -54,7 +56,7 @@ def promise(text: str, answer_key: str, region: str) -> float:
     """About how many pairs a passage may give; far from exact, but near 0 only where nothing is asked.
 
     Counted are exercises with an answer in the key, examples and questions with a solution, and, for a fraction each,
-    examples without one, open exercises, and the places in prose at which an author asks or argues.
+    examples without one, open exercises, numbered lines, and the places in prose at which an author asks or argues.
     """
     keyed = len(read_key(answer_key)) if answer_key else 0
     blocks = find_blocks([_Page(1, text)], region="exercises" if region == "exercises" else "body")
@@ -62,6 +64,8 @@ def promise(text: str, answer_key: str, region: str) -> float:
     for index, block in enumerate(blocks):
         if block.kind in ("example", "question", "exercise"):
             found += _asked(blocks, index)
+    if region not in ASKS_NOTHING:
+        found += NUMBERED * len(_NUMBERED.findall(text))
     return found + ARGUED * (len(_QUESTION.findall(text)) + len(_ARGUED.findall(text)))
 
 

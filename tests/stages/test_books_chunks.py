@@ -48,6 +48,13 @@ def test_exercises_too_few_to_matter_stay_with_their_text() -> None:
     assert len(cut(text, 4096)) == 1
 
 
+def test_headings_stay_with_what_they_head() -> None:
+    parts = (f"# Part {n}\n\n## {n}.1 Gases\n\n### Walls\n\n{PROSE * 9}\n\n{PROSE * 9}" for n in range(1, 9))
+    found = cut("\n\n".join(parts), 900)
+    assert len(found) > 3
+    assert not [passage.text[-40:] for passage in found if passage.text.rsplit("\n", 1)[-1].startswith("#")]
+
+
 def test_passage_names_the_headings_it_stands_under() -> None:
     assert [passage.section for passage in cut(BOOK, 2000)] == [
         "Gases",
@@ -129,7 +136,10 @@ def vllm() -> Iterator[tuple[str, list[str]]]:
 
         def log_message(self, *_: object) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 64  # the counter knocks sixteen times at once
+
+    server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/v1", asked
     server.shutdown()

@@ -64,6 +64,7 @@ def test_triage_passage_with_nothing_to_ask_is_aside(text: str, region: str, rea
         (f"{PROSE * 9}Example 2.1. How many molecules are there? Let there be n.", "", "body"),
         (f"{PROSE * 9}Question 4. Why does it press?\n\nAnswer: Molecules strike.", "", "body"),
         ("Exercises\n\n7. What is the pressure?\n\n8. What is the heat?", "7. 49 kPa", "exercises"),
+        ("3.4 EXERCISES\n\n" + "\n".join(f"{n}. f(x) = x^{{{n}}}" for n in range(150, 158)), "", "body"),
         (f"{PROSE}Problem 1. How large is it?\n\nProblem 2. How old is it?", "", "body"),
         (f"{PROSE}EXAMPLE 0.1\nHow is it read?\n\nSolution\nFrom front to back.", "", "front_matter"),
     ],

@@ -58,8 +58,8 @@ class PodKind(Frozen):
         return told
 
     def without_gpus(self) -> PodKind:
-        """The pod for a stage whose engine does not run in it."""
-        return self.model_copy(update={"template": "cpu", "gpus": 0}) if self.gpus else self
+        """The pod for a stage whose engine does not run in it. A template of your own stays."""
+        return self.model_copy(update={"template": "cpu" if self.template == "gpu" else self.template, "gpus": 0})
 
     def manifest(self) -> dict[str, Any]:
         """The template, with what this kind varies of it. Raises ContractError where it is no template."""

@@ -1,6 +1,6 @@
 """The kubernetes runtime: a stage's command in a pod, watched without a worker, and what it means how the pod ends.
 
-Imported by a task that starts a pod, and by nothing else: Kubernetes' client takes seconds to import.
+Imported by a task that starts a pod, and by nothing else: Kubernetes' client is slow to import.
 """
 
 from __future__ import annotations

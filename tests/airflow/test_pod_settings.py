@@ -101,6 +101,13 @@ def test_kind_spreads_its_model_over_its_gpus_where_the_model_runs_in_the_pod() 
     assert by_hand.told("vllm", "rules")["engine"]["vllm"] == {"tensor_parallel": 2, "data_parallel": 2}
 
 
+def test_kind_without_gpus_keeps_a_template_of_ones_own() -> None:
+    assert PodKind(template="gpu", gpus=4).without_gpus() == PodKind(template="cpu")
+    assert PodKind(template="/own/pod.yaml", gpus=4, memory="9Gi").without_gpus() == PodKind(
+        template="/own/pod.yaml", memory="9Gi"
+    )
+
+
 @pytest.mark.parametrize(
     "change, says",
     [

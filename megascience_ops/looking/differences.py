@@ -60,7 +60,7 @@ def compare(
     equal = left = 0
     for part in parts:
         was, now = sides[0].get(part), sides[1].get(part)
-        if was and now and (was.digest, was.aside_sha256) == (now.digest, now.aside_sha256):
+        if was and now and (was.digest, _asides(was)) == (now.digest, _asides(now)):
             equal += 1
         elif until is not None and time.monotonic() > until:
             left += 1
@@ -97,6 +97,11 @@ def _changes(store: Store, was: PartFacts | None, now: PartFacts | None) -> Iter
             yield Change(
                 id=row_id, kind=kind, before=before, after={name: values[1] for name, values in differing.items()}
             )
+
+
+def _asides(facts: PartFacts) -> str:
+    """Identity of a shard's asides: their digest, with which the name of their file ends."""
+    return facts.aside_path.rpartition("-")[2] if facts.aside_path else ""
 
 
 def _kind(old: Values | None, new: Values | None) -> Kind | None:

@@ -14,6 +14,7 @@ import pytest
 from megascience_ops.completions import Completion
 from megascience_ops.progress import teller
 from megascience_ops.rows import Example
+from megascience_ops.stage import Aside
 from megascience_ops.storage import Store
 from megascience_ops.tables import encode
 
@@ -174,13 +175,16 @@ def test_search_finds_words_and_the_beginnings_of_ids(get: Get, finished_river: 
     assert get("search", stage="publish", words="%' OR 1=1")["hits"] == []
 
 
-def test_diff_of_two_receipts(get: Get, finished_river: River) -> None:
-    again = finished_river.with_(stages={"judge_contamination": {"floor": 1.0}})
-    asyncio.run(again.stage("judge_contamination"))
-    told = get("stage/judge_contamination/diff", before=1, after=2)
-    assert told["made_by"] == {"config.floor": [0.5, 1.0]}
-    assert told["rows"] == {"newly kept": 1}
-    assert get("stage/judge_contamination/diff", status=404, before=1, after=9)["detail"].endswith("there are 1, 2")
+def test_diff_of_two_receipts(get: Get, finished_river: River, change_stage: Callable[..., None]) -> None:
+    async def against_all(qa: Any, ask: Any, config: Any) -> Any:
+        return Aside("missing_context")
+
+    change_stage("filter_qa", run=against_all, version=99)
+    asyncio.run(finished_river.stage("filter_qa"))
+    told = get("stage/filter_qa/diff", before=1, after=2)
+    assert told["made_by"] == {"version": [1, 99]}
+    assert told["rows"]["newly aside"] == finished_river.receipt("filter_qa").total("rows_in") - 1
+    assert get("stage/filter_qa/diff", status=404, before=1, after=9)["detail"].endswith("there are 1, 2")
 
 
 def test_run_half_done_is_told_as_far_as_it_is(get: Get, finished_river: River) -> None:

@@ -21,6 +21,8 @@ from megascience_ops.looking.life import life
 from megascience_ops.looking.samples import asides, counted, samples
 from megascience_ops.receipts import numbered
 from megascience_ops.rows import AsideRow
+from megascience_ops.stage import Aside
+from megascience_ops.stages import filter_qa
 from megascience_ops.storage import Store
 from megascience_ops.tables import encode
 from megascience_ops.undoing import undo
@@ -44,12 +46,17 @@ def call(capsys: pytest.CaptureFixture[str], finished_river: River) -> Callable[
     return run
 
 
+async def stricter(qa: Any, ask: Any, config: Any) -> Any:
+    """The filter, if it had something against one more question."""
+    return Aside("missing_context") if "sodium" in qa.question else await filter_qa.run(qa, ask, config)
+
+
 @pytest.fixture
-def two_receipts(finished_river: River) -> River:
-    """A river whose judge_contamination ran again, with a floor so high that nothing is asked about."""
-    river = finished_river.with_(stages={"judge_contamination": {"floor": 1.0}})
-    asyncio.run(river.stage("judge_contamination"))
-    return river
+def two_receipts(finished_river: River, change_stage: Callable[..., None]) -> River:
+    """A river whose filter_qa ran again in another version, which sets one more row aside."""
+    change_stage("filter_qa", run=stricter, version=99)
+    asyncio.run(finished_river.stage("filter_qa"))
+    return finished_river
 
 
 def states(river: River) -> dict[str, str]:
@@ -202,47 +209,47 @@ def test_asides_are_found_by_reason_and_come_in_pages(finished_river: River) -> 
 
 
 def test_compare_names_the_setting_the_counts_and_the_rows(two_receipts: River) -> None:
-    store, folder = two_receipts.store, two_receipts.folder("judge_contamination")
+    store, folder = two_receipts.store, two_receipts.folder("filter_qa")
     found = compare(store, numbered(store, folder, 1), numbered(store, folder, 2))
-    assert found.made_by == {"config.floor": (0.5, 1.0)}
-    assert found.counts["rows_aside"] == (1, 0)
-    assert found.rows == {"newly kept": 1}
+    assert found.made_by == {"version": (1, 99)}
+    assert found.counts["rows_aside"] == (1, 2)
+    assert found.rows == {"newly aside": 1}
     (change,) = found.changes
-    assert change.before["aside"] == "contaminated"
-    assert change.after["question"]
+    assert change.after["aside"] == "missing_context"
+    assert change.before["question"]
     assert found.parts - found.equal == 1
     assert found.left == 0
 
 
 def test_compare_out_of_time_says_what_it_left(two_receipts: River) -> None:
-    store, folder = two_receipts.store, two_receipts.folder("judge_contamination")
+    store, folder = two_receipts.store, two_receipts.folder("filter_qa")
     found = compare(store, numbered(store, folder, 1), numbered(store, folder, 2), seconds=-1)
     assert (found.left, found.rows) == (1, {})
 
 
 def test_cli_diff_of_two_receipts_reads_well(call: Callable[..., Called], two_receipts: River) -> None:
-    code, out, _ = call("diff", "judge_contamination")
+    code, out, _ = call("diff", "filter_qa")
     assert code == 0
     said = " ".join(out.split())
     for words in (
-        "config.floor",
-        "aside: contaminated",
-        "newly kept",
+        "version",
+        "aside: missing_context",
+        "newly aside",
         "receipt 1",
         "receipt 2",
         "shards are the same",
     ):
         assert words in said
     assert max(map(len, out.splitlines())) <= 100
-    assert json.loads(call("diff", "judge_contamination", "--json")[1])["rows"] == {"newly kept": 1}
+    assert json.loads(call("diff", "filter_qa", "--json")[1])["rows"] == {"newly aside": 1}
 
 
 @pytest.mark.parametrize(
     "arguments, named",
     [
         (["refine_qa"], "one receipt only"),
-        (["judge_contamination", "--after", "7"], "no receipt 7; there are 1, 2"),
-        (["judge_contaminatoin"], "did you mean judge_contamination?"),
+        (["filter_qa", "--after", "7"], "no receipt 7; there are 1, 2"),
+        (["filter_qaa"], "did you mean filter_qa?"),
     ],
 )
 def test_cli_diff_of_what_is_not_there_says_so(
@@ -259,35 +266,38 @@ def test_cli_diff_of_what_is_not_there_says_so(
 def test_undo_makes_the_former_rows_current_and_what_follows_stale(two_receipts: River) -> None:
     two_receipts.flow()
     assert set(states(two_receipts).values()) == {"done"}
-    receipt = undo(two_receipts.store, two_receipts.recipe, "first", "judge_contamination")
+    receipt = undo(two_receipts.store, two_receipts.recipe, "first", "filter_qa")
     assert (receipt.number, receipt.restores) == (3, 1)
-    assert receipt.digest == numbered(two_receipts.store, two_receipts.folder("judge_contamination"), 1).digest
+    assert receipt.digest == numbered(two_receipts.store, two_receipts.folder("filter_qa"), 1).digest
     told = states(two_receipts)
-    assert told["judge_contamination"] == "done"
+    assert told["filter_qa"] == "done"
     names = two_receipts.recipe.names
-    assert {told[name] for name in names[names.index("judge_contamination") + 1 :]} == {"stale"}
-    assert numbered(two_receipts.store, two_receipts.folder("judge_contamination"), 2).number == 2  # history is kept
+    assert {told[name] for name in names[names.index("filter_qa") + 1 :]} == {"stale"}
+    assert numbered(two_receipts.store, two_receipts.folder("filter_qa"), 2).number == 2  # history is kept
 
 
-def test_undo_then_run_goes_on_from_what_was_there_and_asks_nobody(two_receipts: River, finished_river: River) -> None:
+def test_undo_then_run_goes_on_from_what_was_there_and_asks_nobody(
+    two_receipts: River, finished_river: River, change_stage: Callable[..., None]
+) -> None:
     two_receipts.flow()
     asked = len(finished_river.engine.asked)  # type: ignore[union-attr]
-    undo(two_receipts.store, two_receipts.recipe, "first", "judge_contamination")
+    undo(two_receipts.store, two_receipts.recipe, "first", "filter_qa")
+    change_stage("filter_qa", run=filter_qa.run, version=filter_qa.STAGE.version)  # what made it is put back, too
     found = finished_river.flow()
     assert len(finished_river.engine.asked) == asked  # type: ignore[union-attr]
-    assert found["judge_contamination"].number == 3
+    assert found["filter_qa"].number == 3
     assert set(states(finished_river).values()) == {"done"}
     assert len(finished_river.rows("publish")) == 3
 
 
 def test_undo_twice_is_redo(two_receipts: River) -> None:
-    undo(two_receipts.store, two_receipts.recipe, "first", "judge_contamination")
-    again = undo(two_receipts.store, two_receipts.recipe, "first", "judge_contamination")
+    undo(two_receipts.store, two_receipts.recipe, "first", "filter_qa")
+    again = undo(two_receipts.store, two_receipts.recipe, "first", "filter_qa")
     assert (again.number, again.restores) == (4, 2)
 
 
 def _remove_a_file(river: River) -> None:
-    river.store.delete(numbered(river.store, river.folder("judge_contamination"), 1).parts[0].path)
+    river.store.delete(numbered(river.store, river.folder("filter_qa"), 1).parts[0].path)
 
 
 @pytest.mark.parametrize(
@@ -295,9 +305,9 @@ def _remove_a_file(river: River) -> None:
     [
         ("publish", None, None, "overwrites what it made before"),
         ("refine_qa", None, None, "no earlier receipt"),
-        ("judge_contamination", 9, None, "no receipt 9"),
-        ("judge_contamination", 2, None, "the same rows as the current one"),
-        ("judge_contamination", None, _remove_a_file, "gone or cut short"),
+        ("filter_qa", 9, None, "no receipt 9"),
+        ("filter_qa", 2, None, "the same rows as the current one"),
+        ("filter_qa", None, _remove_a_file, "gone or cut short"),
     ],
 )
 def test_undo_of_what_cannot_be_undone_is_refused_and_writes_nothing(
@@ -313,10 +323,10 @@ def test_undo_of_what_cannot_be_undone_is_refused_and_writes_nothing(
 
 def test_cli_undo_says_what_is_stale(call: Callable[..., Called], two_receipts: River) -> None:
     two_receipts.flow()
-    code, out, _ = call("undo", "judge_contamination")
+    code, out, _ = call("undo", "filter_qa")
     assert code == 0
     assert "receipt 3 restores receipt 1" in out
-    assert "Stale until they are run: extract_reference_answer" in out
+    assert "Stale until they are run: find_neighbours" in out
     assert "stale" in call("funnel")[1]
-    told = json.loads(call("undo", "judge_contamination", "--json")[1])
+    told = json.loads(call("undo", "filter_qa", "--json")[1])
     assert (told["receipt"], told["restores"], told["prompts_changed_since"]) == (4, 2, [])

@@ -10,7 +10,7 @@ export PYTHONUNBUFFERED := 1
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-vllm test-chaos check format bench books install clean
+.PHONY: help demo up test test-vllm test-chaos test-browser check format bench books install clean
 
 help: ## show this
 	@echo "make demo                        textbooks in, dataset out, on this machine (sample books)"
@@ -37,6 +37,9 @@ test-vllm: $(VENV)/installed-test ## tests with a real vLLM on the CPU (it gets 
 test-chaos: $(VENV)/installed-test ## kills, faults and broken PDFs by the hundred (half an hour)
 	@MEGASCIENCE_CHAOS=$${MEGASCIENCE_CHAOS:-100} $(BIN)/python -m pytest -q tests/chaos tests/river/test_killed.py \
 		tests/river/test_protocol.py tests/servers/test_s3.py
+
+test-browser: $(VENV)/installed-browser ## Airflow's UI in a real browser (needs Chromium; REFRESH_IMAGES=1 makes docs/images anew)
+	@MEGASCIENCE_BROWSER=1 $(BIN)/python -m pytest -q -n 0 tests/browser
 
 check: $(VENV)/installed-test ## lint, format and types
 	@$(BIN)/ruff check --quiet .
@@ -79,4 +82,9 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/installed-test: $(VENV)/installed
 	@echo "Installing the test tools into .venv (once)"
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[airflow,examples,kubernetes,s3,test]'
+	@touch $@
+
+$(VENV)/installed-browser: $(VENV)/installed-test
+	@echo "Installing Playwright into .venv (once)"
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[airflow,examples,s3,test,browser]'
 	@touch $@

@@ -18,7 +18,7 @@ from typing import IO
 import psutil
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-STATE = REPOSITORY / ".airflow"
+STATE = Path(os.environ.get("AIRFLOW_STATE") or REPOSITORY / ".airflow")
 SAMPLE_BOOKS = REPOSITORY / "examples" / "textbooks"
 SAMPLE_BENCHMARKS = REPOSITORY / "examples" / "benchmarks"
 SAMPLE_BATCH = "demo"

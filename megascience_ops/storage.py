@@ -32,6 +32,8 @@ from obstore.store import LocalStore, MemoryStore
 from megascience_ops import odd_names
 from megascience_ops.errors import ContractError, TransientError
 
+READ_AHEAD = 1 << 18  # bytes: about a group of rows
+
 _memories: dict[str, MemoryStore] = {}
 
 
@@ -82,10 +84,10 @@ class Store:
             copy.flush()
             yield Path(copy.name)
 
-    def reader(self, path: str) -> io.RawIOBase:
-        """The object as a file to seek in: what is read of it is fetched, and nothing else. FileNotFoundError."""
+    def reader(self, path: str, size: int | None = None) -> io.RawIOBase:
+        """The object as a file to seek in: what is read of it is fetched, and little else. FileNotFoundError."""
         with self._clear(path):
-            return _Ranges(self._store, path, int(obstore.head(self._store, path)["size"]))
+            return _Ranges(self._store, path, int(obstore.head(self._store, path)["size"]) if size is None else size)
 
     def size(self, path: str) -> int | None:
         """The object's size in bytes, or None where there is none."""
@@ -172,10 +174,11 @@ class Store:
 
 
 class _Ranges(io.RawIOBase):
-    """An object as a file: each read is a request for so many bytes."""
+    """An object as a file: a read is a request for so many bytes, and for some more that are wanted next."""
 
     def __init__(self, store: Any, path: str, size: int) -> None:
         self._store, self._path, self._size, self._at = store, path, size, 0
+        self._held, self._begins = b"", 0
 
     def readable(self) -> bool:
         return True
@@ -193,9 +196,13 @@ class _Ranges(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         left = max(0, self._size - self._at)
         length = left if size < 0 else min(size, left)
-        if not length:
-            return b""
-        content = bytes(obstore.get_range(self._store, self._path, start=self._at, length=length))
+        if not self._begins <= self._at <= self._at + length <= self._begins + len(self._held):
+            ahead = min(left, max(length, READ_AHEAD))
+            self._held = (
+                bytes(obstore.get_range(self._store, self._path, start=self._at, length=ahead)) if left else b""
+            )
+            self._begins = self._at
+        content = self._held[self._at - self._begins :][:length]
         self._at += len(content)
         return content
 

@@ -5,6 +5,7 @@ Every process of Airflow executes this file, tasks too, so what serves the page 
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
@@ -13,10 +14,15 @@ PREFIX = "/curation"
 
 
 async def page(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """The page as an ASGI application."""
+    """The page as an ASGI application. Imported beside the event loop: tasks wait for answers of the same server."""
+    app = await asyncio.to_thread(_imported)
+    await app(scope, receive, send)
+
+
+def _imported() -> Any:
     from megascience_airflow.curation.app import app
 
-    await app(scope, receive, send)
+    return app
 
 
 def view(name: str, destination: str, href: str, **more: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,9 @@ from megascience_ops.rows import Frozen
 from megascience_ops.storage import Store
 
 Kind = Literal["changed", "newly kept", "newly aside", "aside otherwise", "new", "gone"]
+
+
+LOOK_UP = 1000  # rows between two looks at the clock
 
 
 class Change(Frozen):
@@ -50,9 +54,9 @@ def compare(
 ) -> Difference:
     """What differs between two receipts of a stage. Shards that are the same by their digests are not read.
 
-    After so many `seconds` no further shard is begun; those are counted.
+    After so many `seconds` it ends; shards that were not looked at, or not to their end, are counted as left.
     """
-    until = None if seconds is None else time.monotonic() + seconds
+    until = time.monotonic() + (math.inf if seconds is None else seconds)
     sides = [{facts.part: facts for facts in receipt.parts} for receipt in (before, after)]
     parts = sorted(sides[0].keys() | sides[1].keys())
     rows: Counter[Kind] = Counter()
@@ -62,10 +66,11 @@ def compare(
         was, now = sides[0].get(part), sides[1].get(part)
         if was and now and (was.digest, _asides(was)) == (now.digest, _asides(now)):
             equal += 1
-        elif until is not None and time.monotonic() > until:
-            left += 1
         else:
-            for change in _changes(store, was, now):
+            for change in _changes(store, was, now, until):
+                if change is None:
+                    left += 1
+                    continue
                 rows[change.kind] += 1
                 if rows[change.kind] <= examples:
                     changes.append(change)
@@ -83,9 +88,12 @@ def compare(
     )
 
 
-def _changes(store: Store, was: PartFacts | None, now: PartFacts | None) -> Iterator[Change]:
-    """The rows of a shard that differ, by id: two files sorted by id are read side by side."""
-    for row_id, old, new in _side_by_side(_told(store, was), _told(store, now)):
+def _changes(store: Store, was: PartFacts | None, now: PartFacts | None, until: float) -> Iterator[Change | None]:
+    """The rows of a shard that differ, by id: two files sorted by id are read side by side. None, and no more, late."""
+    for number, (row_id, old, new) in enumerate(_side_by_side(_told(store, was), _told(store, now))):
+        if number % LOOK_UP == 0 and time.monotonic() > until:
+            yield None
+            return
         kind = _kind(old, new)
         if kind is None:
             continue
@@ -131,7 +139,7 @@ def _all(store: Store, path: str) -> Iterator[Values]:
     with finding.opened(store, path) as file:
         names = [name for name in file.schema_arrow.names if name not in BULKY]
         for group in range(file.num_row_groups):
-            yield from file.read_row_group(group, columns=names).to_pylist()
+            yield from finding.table(file, group, names).to_pylist()
 
 
 def _side_by_side(

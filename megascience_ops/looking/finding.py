@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +19,8 @@ from megascience_ops.errors import ContractError
 from megascience_ops.storage import Store
 
 BULKY = frozenset({"pages", "document", "excerpt", "text", "answer_key"})  # whole books and passages
+
+FOOTER = 16_384  # bytes at the end of a small file that surely say what is in it
 
 Values = dict[str, Any]
 
@@ -41,10 +44,10 @@ def between(
     with opened(store, path) as file:
         names = [name for name in only or file.schema_arrow.names if name not in leave]
         for group in groups(file, "id", first, last):
-            ids = file.read_row_group(group, columns=["id"]).column("id").to_pylist()
+            ids = table(file, group, ["id"]).column("id").to_pylist()
             places = [place for place, one in enumerate(ids) if first <= one <= last]
             if places:
-                yield from file.read_row_group(group, columns=names).take(places).to_pylist()
+                yield from table(file, group, names).take(places).to_pylist()
 
 
 def at(store: Store, path: str, places: Sequence[int], *, leave: frozenset[str] = frozenset()) -> list[Values]:
@@ -60,27 +63,47 @@ def at(store: Store, path: str, places: Sequence[int], *, leave: frozenset[str] 
                 group += 1
             wanted[group].append(place - first)
         for number, inside in wanted.items():
-            found += file.read_row_group(number, columns=names).take(inside).to_pylist()
+            found += table(file, number, names).take(inside).to_pylist()
     return found
 
 
 def column(store: Store, path: str, name: str) -> pa.ChunkedArray:
     """One column of a file, whole."""
     with opened(store, path) as file:
-        return file.read(columns=[name]).column(name)
+        return file.read(columns=[name], use_threads=False).column(name)
 
 
 @contextmanager
 def opened(store: Store, path: str) -> Iterator[pq.ParquetFile]:
     """A Parquet file of which only what is asked for is fetched. ContractError where it is damaged."""
     try:
-        with store.reader(path) as content, pq.ParquetFile(content, pre_buffer=True) as file:
+        with store.reader(path) as content, pq.ParquetFile(content, pre_buffer=False) as file:
             yield file
     except (pa.ArrowException, IndexError) as error:
-        said = str(error).splitlines()[0]
-        raise ContractError(
-            f"{store.address(path)} is not as it was written ({said}); see `megascience check`"
-        ) from error
+        said = f"is not as it was written ({str(error).splitlines()[0]}); see `megascience check`"
+        raise ContractError(f"{store.address(path)} {said}") from error
+
+
+def table(file: pq.ParquetFile, group: int, names: Sequence[str] | None = None) -> pa.Table:
+    """One group of rows. Read by this thread alone: another one that lets go of the file late can abort at exit."""
+    return file.read_row_group(group, columns=names, use_threads=False)
+
+
+@lru_cache(maxsize=100_000)
+def reach(store: Store, path: str, size: int, name: str) -> tuple[str, str] | None:
+    """The first and the last value of a column in a file of one group that is never changed; None where it is not said.
+
+    One request for the end of the file, and none the next time.
+    """
+    try:
+        with store.reader(path, size) as content:
+            content.seek(max(0, size - FOOTER))
+            stated = pq.read_metadata(pa.BufferReader(content.read())).row_group(0)
+    except (pa.ArrowException, IndexError):
+        return None  # a longer footer, or a damaged file: whoever looks into it will see
+    place = next(at for at in range(stated.num_columns) if stated.column(at).path_in_schema == name)
+    values = stated.column(place).statistics
+    return (values.min, values.max) if values is not None and values.has_min_max else None
 
 
 def groups(file: pq.ParquetFile, name: str, first: str, last: str) -> Iterator[int]:

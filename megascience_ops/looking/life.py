@@ -12,7 +12,7 @@ from megascience_ops.looking.finding import Values
 from megascience_ops.receipts import PartFacts, Receipt
 from megascience_ops.recipe import Recipe
 from megascience_ops.rows import AsideRow, Frozen
-from megascience_ops.storage import Store
+from megascience_ops.storage import Entry, Store
 
 WHOLE_BOOKS = frozenset({"pages"})
 _END = "\U0010ffff"  # sorts behind every id
@@ -111,19 +111,22 @@ def _asides(store: Store, facts: PartFacts, row_id: str) -> list[AsideRow]:
 def asked(store: Store, receipt: Receipt, part: int, ids: Sequence[str]) -> list[Completion]:
     """What was asked about these rows; a segment of completions says from which row to which it reaches."""
 
-    def heard(path: str) -> list[Completion]:
-        with finding.opened(store, path) as file:
+    def heard(segment: Entry) -> list[Completion]:
+        reach = finding.reach(store, segment.path, segment.bytes, "row")
+        if reach and not any(reach[0] <= one <= reach[1] for one in ids):
+            return []
+        with finding.opened(store, segment.path) as file:
             places = [group for one in ids for group in finding.groups(file, "row", one, one)]
-            rows = [row for group in sorted(set(places)) for row in file.read_row_group(group).to_pylist()]
+            rows = [row for group in sorted(set(places)) for row in finding.table(file, group).to_pylist()]
         return [Completion.model_validate(row) for row in rows if row["row"] in ids]
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return [completion for some in pool.map(heard, segments(store, receipt, part)) for completion in some]
 
 
-def segments(store: Store, receipt: Receipt, part: int) -> list[str]:
+def segments(store: Store, receipt: Receipt, part: int) -> list[Entry]:
     """The files of completions that a shard of a stage has, by now."""
     if not receipt.prompts:
         return []
     folder = f"{receipt.recipe}/batch={receipt.batch}/{receipt.stage}/completions"
-    return [f"{folder}/{name}" for name in store.names(folder) if name.startswith(f"part-{part:05}.")]
+    return [entry for entry in store.entries(folder) if entry.path.startswith(f"{folder}/part-{part:05}.")]

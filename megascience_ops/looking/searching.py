@@ -63,11 +63,11 @@ def search(
 
 def _in_group(file: pq.ParquetFile, group: int, words: str) -> Sequence[Hit]:
     name = next((one for one in SEARCHED if one in file.schema_arrow.names), "id")
-    table = file.read_row_group(group, columns=["id", name] if name != "id" else ["id"])
+    some = finding.table(file, group, ["id", name] if name != "id" else ["id"])
     fits = pc.or_(
-        pc.match_substring(table.column(name), words, ignore_case=True), pc.starts_with(table.column("id"), words)
+        pc.match_substring(some.column(name), words, ignore_case=True), pc.starts_with(some.column("id"), words)
     )
-    found = table.filter(pc.fill_null(fits, False))
+    found = some.filter(pc.fill_null(fits, False))
     return [
         Hit(id=row, text=_around(str(text), words))
         for row, text in zip(found.column("id").to_pylist(), found.column(name).to_pylist(), strict=True)

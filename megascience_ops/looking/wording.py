@@ -60,7 +60,9 @@ def worded(store: Store, recipe: Recipe, found: Sequence[Receipt], name: str, ro
             return Aside("unasked")  # the words have changed; what was heard until then stands
         return outcome
 
-    asker = Listener(Mute(receipt.engine), _Said(store, segments(store, receipt, part)), config)
+    asker = Listener(
+        Mute(receipt.engine), _Said(store, [segment.path for segment in segments(store, receipt, part)]), config
+    )
     asyncio.run(decide_row(row, run_row, asker))
     return [_worded(request, completion) for request, completion in asker.heard[row.id]]
 

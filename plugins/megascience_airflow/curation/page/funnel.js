@@ -9,7 +9,7 @@ const STATES = { done: "done", running: "running", stopped: "stopped", stale: "s
 export async function funnel() {
   const { lines, dataset } = await ask("funnel");
   const running = lines.some((line) => line.state === "running");
-  return { content: [tiles(lines), picture(lines), subjects(lines), where(lines, dataset)], again: running ? 2 : 10 };
+  return { content: [tiles(lines), picture(lines), subjects(lines), where(lines, dataset)], again: running ? 3 : 15 };
 }
 
 function tiles(lines) {

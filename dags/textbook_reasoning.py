@@ -18,6 +18,7 @@ from megascience_airflow.operators import (
     ChunkBooksOperator,
     ClassifyBooksOperator,
     DedupQuestionsOperator,
+    DedupRefinedOperator,
     DigitizeBooksOperator,
     DiscoverBooksOperator,
     DistillCoTOperator,
@@ -64,7 +65,8 @@ def flow() -> None:
     pairs = ExtractQAOperator.in_lanes(reads=asking)
     unique = DedupQuestionsOperator(reads=pairs)
     refined = RefineQAOperator.in_lanes(reads=unique)
-    judged = JudgeCoTOperator.in_lanes(reads=refined)
+    distinct = DedupRefinedOperator(reads=refined)
+    judged = JudgeCoTOperator.in_lanes(reads=distinct)
     reasoned = DistillCoTOperator.in_lanes(reads=judged)
     filtered = FilterQAOperator.in_lanes(reads=reasoned)
     neighboured = FindNeighboursOperator(reads=filtered)

@@ -153,7 +153,10 @@ class Pair(Row):
 
 
 class QA(Row):
-    """A self-contained question and an answer verified against its passage; `family` is that of the extracted pair."""
+    """A self-contained question and an answer verified against its passage.
+
+    `family` is that of the extracted pair, or of this question where refined ones were deduplicated.
+    """
 
     source: Source
     subject: Subject

@@ -1,8 +1,8 @@
 """Where signatures stand in the index, so that a question is read as a text once, whatever batches come after.
 
-`index/{recipe}/signatures/{making}/{digest of a shard's rows}.parquet`, and beside them which rows of a shard were
-kept, by the fingerprint of the shard that deduplication made of it. What another version made lies in another folder
-and is never read: signatures are made again from the rows.
+`index/{recipe}/signatures/{stage}/{making}/{digest of a shard's rows}.parquet`, and beside them which rows of a shard
+were kept, by the fingerprint of the shard that deduplication made of it. What another version made lies in another
+folder and is never read: signatures are made again from the rows.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ LONGEST = 2**40  # characters that no answer has
 
 
 class Shelf:
-    """The signatures of one recipe, of one making."""
+    """The signatures of one stage of a recipe, of one making."""
 
     def __init__(self, batch: Batch, making: Making) -> None:
         self._batch, self._store, self._making = batch, batch.store, making
-        self._folder = f"index/{batch.recipe.name}/signatures/{making.name}"
+        self._folder = f"index/{batch.recipe.name}/signatures/{batch.stage.name}/{making.name}"
 
     @contextmanager
     def mine(self) -> Iterator[Signed]:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from megascience_ops.batch import Batch
 from megascience_ops.config import StageConfig
-from megascience_ops.rows import Pair
+from megascience_ops.rows import QA, Pair
 from megascience_ops.stage import Aside, DatasetStage, Decide, Outcome
 
 
@@ -41,7 +41,7 @@ async def look(batch: Batch, config: Config) -> Decide:
         gone = {row: place for place, row in enumerate(mine.ids_of(found.removed))}
         variants = frozenset(mine.ids_of(found.variants))
 
-    async def decide(pair: Pair) -> Outcome:
+    async def decide(pair: Pair | QA) -> Outcome:
         if (place := gone.get(pair.id)) is not None:
             reason = "numeric_variant" if found.variant[place] else "duplicate"
             return Aside(reason, f"Jaccard {found.jaccard[place]:.2f} with {found.kept[place]}")

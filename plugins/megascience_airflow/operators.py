@@ -7,6 +7,7 @@ from megascience_ops.stages import (
     chunk_books,
     classify_books,
     dedup_questions,
+    dedup_refined,
     digitize_books,
     discover_books,
     distill_cot,
@@ -76,6 +77,12 @@ class RefineQAOperator(StageOperator):
     """Makes each question stand on its own and its answer verified and explained, against its passage."""
 
     stage = refine_qa.STAGE
+
+
+class DedupRefinedOperator(StageOperator):
+    """Keeps one of the refined questions that say nearly the same; unless it is enabled, all of them pass."""
+
+    stage = dedup_refined.STAGE
 
 
 class JudgeCoTOperator(StageOperator):

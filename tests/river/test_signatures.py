@@ -15,7 +15,7 @@ from megascience_ops.runner import Lane
 if TYPE_CHECKING:
     from tests.conftest import River
 
-INDEX = "index/textbook_reasoning/signatures"
+INDEX = "index/textbook_reasoning/signatures/dedup_questions"
 
 
 def signature_files(river: River) -> list[str]:

@@ -30,7 +30,7 @@ export const to = (...steps) => `#/${steps.map(encodeURIComponent).join("/")}`;
 
 async function start() {
   follow_theme();
-  state.places = await ask("places", given.run ? { run: given.run } : {});
+  await look_for_places();
   const first = state.places.places.find((place) => place.batches.length) ?? state.places.places[0];
   state.root = state.places.current?.root ?? state.root ?? first?.root;
   state.batch = state.places.current?.batch ?? state.batch ?? first?.batches[0];
@@ -42,6 +42,12 @@ async function start() {
   await show();
 }
 
+async function look_for_places() {
+  state.places = await ask("places", given.run ? { run: given.run } : {});
+}
+
+const is_known = () => state.places.places.some((place) => place.root === state.root && place.batches.includes(state.batch));
+
 async function show() {
   clearTimeout(timer);
   const mine = (turn += 1);
@@ -52,6 +58,10 @@ async function show() {
   try {
     if (!state.batch) throw new Error("No batch was begun yet under this root: trigger the DAG.");
     const made = await VIEWS[view](state, ...rest);
+    if (!is_known()) { // it has begun since
+      await look_for_places();
+      head(view);
+    }
     if (mine !== turn) return;
     const at = window.scrollY;
     place.replaceChildren(...[made.content].flat(Infinity).filter(Boolean));
@@ -71,8 +81,7 @@ function head(view) {
     place.batches.map((batch) => h("option", {
       value: `${place.root} ${batch}`, title: place.address, selected: place.root === state.root && batch === state.batch,
     }, here.length > 1 && here[0].root !== place.root ? `${batch} (${place.address})` : batch))));
-  const missing = state.batch && !here.some((place) => place.root === state.root && place.batches.includes(state.batch));
-  if (missing) chooser.prepend(h("option", { selected: true }, `${state.batch} (not begun)`));
+  if (state.batch && !is_known()) chooser.prepend(h("option", { selected: true }, `${state.batch} (not begun)`));
   document.getElementById("head").replaceChildren(
     h("strong", {}, state.places?.recipe ?? state.dag), h("label", {}, "batch ", chooser),
     h("nav", {}, TABS.map(([name, title]) => h("a", { href: to(name), class: name === view ? "here" : null }, title))));

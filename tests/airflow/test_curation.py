@@ -190,6 +190,7 @@ def test_diff_of_two_receipts(get: Get, finished_river: River, change_stage: Cal
 def test_run_half_done_is_told_as_far_as_it_is(get: Get, finished_river: River) -> None:
     store = finished_river.store
     names = finished_river.recipe.names
+    before = names[names.index("judge_cot") - 1]
     for name in names[names.index("judge_cot") :]:
         for path in finished_river.objects(finished_river.folder(name)):
             store.delete(path)
@@ -198,7 +199,7 @@ def test_run_half_done_is_told_as_far_as_it_is(get: Get, finished_river: River) 
     assert lines["judge_cot"]["state"] == "running"
     assert (lines["judge_cot"]["underway"]["done"], lines["judge_cot"]["underway"]["total"]) == (2, 6)
     assert lines["publish"]["state"] == "waiting"
-    assert get("row", row=finished_river.rows("refine_qa")[0].id)["moments"][-1]["stage"] == "refine_qa"
+    assert get("row", row=finished_river.rows("refine_qa")[0].id)["moments"][-1]["stage"] == before
     assert "has not finished" in get("stage/publish", status=404)["detail"]
     assert get("batches")[0]["batch"] == "first"
 

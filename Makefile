@@ -10,7 +10,7 @@ export PYTHONUNBUFFERED := 1
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-vllm test-chaos test-browser check format bench books install clean
+.PHONY: help demo up test test-vllm test-kube test-chaos test-browser check format bench books install clean
 
 help: ## show this
 	@echo "make demo                        textbooks in, dataset out, on this machine (sample books)"
@@ -33,6 +33,9 @@ test: $(VENV)/installed-test ## all tests
 test-vllm: $(VENV)/installed-test ## tests with a real vLLM on the CPU (it gets one: 3 GB, some minutes)
 	@$(BIN)/python tests/vllm/up.py $(VENV)/vllm
 	@MEGASCIENCE_VLLM=$(VENV)/vllm $(BIN)/python -m pytest -q -n 0 tests/vllm
+
+test-kube: $(VENV)/installed-test ## tests with pods on a real Kubernetes (CONTRIBUTING.md says which; some minutes)
+	@MEGASCIENCE_KUBE_FOLDER="$(CURDIR)/$(VENV)/kube" $(BIN)/python -m pytest -q -n 0 tests/kube
 
 test-chaos: $(VENV)/installed-test ## kills, faults and broken PDFs by the hundred (half an hour)
 	@MEGASCIENCE_CHAOS=$${MEGASCIENCE_CHAOS:-100} $(BIN)/python -m pytest -q tests/chaos tests/river/test_killed.py \

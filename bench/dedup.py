@@ -115,13 +115,13 @@ def _edited(rng: np.random.Generator, text: np.ndarray) -> np.ndarray:
 
 def ours(files: list[Path], folder: Path) -> list[str]:
     """This package: sign every file, then decide."""
-    from megascience_ops.dedup.signed import Making, Signed, write
+    from megascience_ops.dedup.signed import File, Making, Signed, write
     from megascience_ops.dedup.survivors import survival
 
     signed = [folder / f"{file.stem}.signed" for file in files]
     for file, to in zip(files, signed, strict=True):
         write(_batches(file), to, Making())
-    with Signed([(to, None) for to in signed], Making()) as mine, Signed([], Making()) as settled:
+    with Signed([File.beside(to) for to in signed], Making()) as mine, Signed([], Making()) as settled:
         found = survival(mine, settled, THRESHOLD, keep_variants=False)
         ids = mine.ids()
     kept, start = np.ones(len(ids), dtype=bool), 0
@@ -135,19 +135,19 @@ def ours(files: list[Path], folder: Path) -> list[str]:
 
 def later(files: list[Path], folder: Path) -> list[str]:
     """This package, a batch of a hundredth after `ours`, whose signatures it reads."""
-    from megascience_ops.dedup.signed import Making, Signed, write
+    from megascience_ops.dedup.signed import File, Making, Signed, write
     from megascience_ops.dedup.survivors import survival
 
     file = folder / "later.parquet"
     write(_batches(file), folder / "later.signed", Making())
-    signed = [(folder / f"{file.stem}.signed", np.load(folder / f"{file.stem}.kept.npy")) for file in files]
-    with Signed([(folder / "later.signed", None)], Making()) as mine, Signed(signed, Making()) as settled:
+    signed = [File.beside(folder / f"{file.stem}.signed", np.load(folder / f"{file.stem}.kept.npy")) for file in files]
+    with Signed([File.beside(folder / "later.signed")], Making()) as mine, Signed(signed, Making()) as settled:
         found = survival(mine, settled, THRESHOLD, keep_variants=False)
         return mine.ids().take(pa.array(found.removed)).to_pylist()
 
 
 def _batches(file: Path) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(file) as opened:
+    with pq.ParquetFile(file, pre_buffer=False) as opened:
         yield from opened.iter_batches(32_768, columns=["id", "question", "rank"], use_threads=False)
 
 

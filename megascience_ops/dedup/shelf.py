@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from megascience_ops.batch import Batch
-from megascience_ops.dedup.signed import GROUP, Flags, Making, Numbers, Signed, write
+from megascience_ops.dedup.signed import GROUP, File, Flags, Making, Numbers, Signed, grams_of, write
 from megascience_ops.receipts import PartFacts
 
 COLUMNS = ["id", "question", "answer", "standard"]
@@ -39,14 +40,14 @@ class Shelf:
         for part in sorted(parts, key=lambda part: part.part not in self._batch.own):
             self._sign(part)
         with ExitStack() as stack:
-            files = [(stack.enter_context(self._store.local(self._path(part))), None) for part in parts]
+            files = [self._file(self._path(part), stack) for part in parts]
             yield stack.enter_context(Signed(files, self._making))
 
     @contextmanager
     def settled(self) -> Iterator[Signed]:
         """What this stage kept of the batches before."""
         with ExitStack() as stack:
-            files: list[tuple[Path, Flags | None]] = []
+            files: list[File] = []
             for name in self._batch.earlier():
                 receipt = self._batch.receipt(self._batch.stage.name, name)
                 for part in receipt.parts if receipt else []:
@@ -67,30 +68,43 @@ class Shelf:
                 self._store.create(self._kept_path(self._batch.own[part.part]), sink.getvalue().to_pybytes())
             start += part.rows_out
 
-    def _kept(self, part: PartFacts, stack: ExitStack) -> tuple[Path, Flags | None]:
+    def _file(self, path: str, stack: ExitStack, kept: Flags | None = None) -> File:
+        """A signature file: its columns fetched, its n-grams left where they are."""
+        columns = stack.enter_context(self._store.local(path))
+        return File(columns, partial(self._store.ranges, _grams(path)), kept)
+
+    def _kept(self, part: PartFacts, stack: ExitStack) -> File:
         """The signatures of a shard of an earlier batch, and which of them count; signed now where they are gone."""
         if content := self._store.find(self._kept_path(part.fingerprint)):
             table = pq.read_table(pa.BufferReader(content))
             path = table.schema.metadata[b"signatures"].decode()
-            if self._store.size(path) is not None:
-                flags: Flags = table.column("kept").to_numpy()
-                return stack.enter_context(self._store.local(path)), flags
+            if self._has(path):
+                return self._file(path, stack, table.column("kept").to_numpy())
         self._sign(part)
-        return stack.enter_context(self._store.local(self._path(part))), None
+        return self._file(self._path(part), stack)
 
     def _sign(self, part: PartFacts) -> None:
         path = self._path(part)
-        if self._store.size(path) is not None:
+        if self._has(path):
             return
         with tempfile.TemporaryDirectory(prefix="signatures-") as folder, self._store.local(part.path) as rows:
-            write(_questions(rows), Path(folder) / "signed", self._making)
-            self._store.create(path, Path(folder) / "signed")
+            signed = Path(folder) / "signed"
+            write(_questions(rows), signed, self._making)
+            self._store.create(_grams(path), grams_of(signed))
+            self._store.create(path, signed)
+
+    def _has(self, path: str) -> bool:
+        return all(self._store.size(one) is not None for one in (path, _grams(path)))
 
     def _path(self, part: PartFacts) -> str:
         return f"{self._folder}/{part.digest[:32]}.parquet"
 
     def _kept_path(self, fingerprint: str) -> str:
         return f"{self._folder}/kept/{fingerprint}.parquet"
+
+
+def _grams(path: str) -> str:
+    return f"{path}.grams"
 
 
 def _questions(rows: Path) -> Iterator[pa.RecordBatch]:

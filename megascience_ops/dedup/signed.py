@@ -1,9 +1,13 @@
-"""Signature files: what deduplication keeps of the questions of a shard, read a column at a time and never as texts."""
+"""Signature files: what deduplication keeps of the questions of a shard, read a column at a time and never as texts.
+
+The n-grams, most of it all, lie in a file of their own, as 64-bit numbers one question after the other: of those only
+the ranges are read that are wanted, wherever they lie.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +20,15 @@ import pyarrow.parquet as pq
 from megascience_ops.dedup.columns import Bounds, Hashes, spread
 from megascience_ops.dedup.signatures import ROWS, signatures
 from megascience_ops.errors import ContractError
+from megascience_ops.storage import Store
 
 Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
 
-VERSION = 1  # goes up when a text would get another signature
+VERSION = 2  # goes up when a text would get another signature
 GROUP = 32_768  # questions signed, written and read at a time
+
+NEAR = 512  # n-grams that are not wanted, and are read rather than skipped
 
 AGAIN = "remove it, and it is made again"
 
@@ -40,6 +47,26 @@ class Making:
         return f"v{VERSION}-{self.ngram}grams-{self.bands}x{ROWS}"
 
 
+@dataclass(frozen=True)
+class File:
+    """A signature file; `ranges(starts, ends)` are bytes of its n-grams. Of its questions only those `kept` count."""
+
+    columns: Path
+    ranges: Callable[[Sequence[int], Sequence[int]], bytes]
+    kept: Flags | None = None
+
+    @classmethod
+    def beside(cls, file: Path, kept: Flags | None = None) -> File:
+        """With the n-grams where `write` leaves them."""
+        grams = grams_of(file)
+        return cls(file, lambda starts, ends: Store(str(grams.parent)).ranges(grams.name, starts, ends), kept)
+
+
+def grams_of(file: Path) -> Path:
+    """Where the n-grams of a signature file lie."""
+    return file.with_name(f"{file.name}.grams")
+
+
 def write(questions: Iterable[pa.RecordBatch], file: Path, making: Making) -> None:
     """Sign the questions of a shard: batches with the columns `id`, `question` and `rank` (int64)."""
     bands = [pa.field(_band(number), pa.uint32()) for number in range(making.bands)]
@@ -50,25 +77,22 @@ def write(questions: Iterable[pa.RecordBatch], file: Path, making: Making) -> No
             ("sequence", pa.uint64()),
             ("family", pa.uint64()),
             ("size", pa.int64()),
-            ("grams", pa.large_binary()),
             *bands,
         ],
         metadata={_STATED: json.dumps({"making": making.name})},
     )
-    with pq.ParquetWriter(file, schema, compression="none", use_dictionary=False, write_statistics=False) as writer:
+    with (
+        pq.ParquetWriter(file, schema, compression="none", use_dictionary=False, write_statistics=False) as writer,
+        grams_of(file).open("wb") as grams,
+    ):
         for batch in questions:
             for start in range(0, len(batch), GROUP):
-                writer.write_table(_signed(batch.slice(start, GROUP), schema, making))
-
-
-def _signed(batch: pa.RecordBatch, schema: pa.Schema, making: Making) -> pa.Table:
-    found = signatures(batch.column("question"), making.ngram, making.bands)
-    offsets = pa.py_buffer(np.ascontiguousarray(found.bounds * 8))
-    grams = pa.Array.from_buffers(
-        pa.large_binary(), len(batch), [None, offsets, pa.py_buffer(np.ascontiguousarray(found.grams))]
-    )
-    columns = [batch.column("id"), batch.column("rank"), found.sequence, found.family, np.diff(found.bounds), grams]
-    return pa.table([*columns, *found.bands], schema=schema)
+                some = batch.slice(start, GROUP)
+                found = signatures(some.column("question"), making.ngram, making.bands)
+                found.grams.astype("<u8", copy=False).tofile(grams)
+                sizes = np.diff(found.bounds)
+                columns = [some.column("id"), some.column("rank"), found.sequence, found.family, sizes, *found.bands]
+                writer.write_table(pa.table(columns, schema=schema))
 
 
 class Signed:
@@ -77,18 +101,18 @@ class Signed:
     A context, since it holds the files open. Raises ContractError for a file that is of another making, or none.
     """
 
-    def __init__(self, files: Sequence[tuple[Path, Flags | None]], making: Making) -> None:
+    def __init__(self, files: Sequence[File], making: Making) -> None:
         self.making = making
-        self._masks = [mask for _, mask in files]
+        self._files = files
         self._open: list[pq.ParquetFile] = []
         counts = []
         try:
-            for file, mask in files:
-                self._open.append(_opened(file, making))
+            for file in files:
+                self._open.append(_opened(file.columns, making))
                 rows = self._open[-1].metadata.num_rows
-                if mask is not None and len(mask) != rows:
-                    raise ContractError(f"{file}: {rows} questions, {len(mask)} expected; {AGAIN}")
-                counts.append(rows if mask is None else int(mask.sum()))
+                if file.kept is not None and len(file.kept) != rows:
+                    raise ContractError(f"{file.columns}: {rows} questions, {len(file.kept)} expected; {AGAIN}")
+                counts.append(rows if file.kept is None else int(file.kept.sum()))
         except ContractError:
             self.close()
             raise
@@ -110,17 +134,14 @@ class Signed:
 
     def column(self, name: str, numbers: Numbers | None = None) -> npt.NDArray[Any]:
         """A column of numbers, of all questions or of these, which are given in order."""
-        found = [np.empty(0, dtype=np.int64)] if not self._open else []
-        start = 0
-        for file, mask, end in zip(self._open, self._masks, self._ends.tolist(), strict=True):
-            column = file.read(columns=[name], use_threads=False).column(0).to_numpy()
-            column = column if mask is None else column[mask]
-            if numbers is not None:
-                here = numbers[np.searchsorted(numbers, start) : np.searchsorted(numbers, end)]
-                column = column[here - start]
-            start = end
-            found.append(column)
-        return np.concatenate(found)
+        if numbers is None:
+            found = [self._whole(place, name) for place in range(len(self._open))]
+            found = [
+                one if (kept := file.kept) is None else one[kept] for one, file in zip(found, self._files, strict=True)
+            ]
+        else:
+            found = [self._whole(place, name)[rows] for place, rows in self._rows(numbers)]
+        return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
 
     def band(self, number: int, numbers: Numbers | None = None) -> npt.NDArray[Any]:
         """One MinHash band of all questions, or of these."""
@@ -129,10 +150,11 @@ class Signed:
     def ids(self) -> pa.ChunkedArray:
         """The ids of all questions."""
         found = [file.read(columns=["id"], use_threads=False).column(0) for file in self._open]
-        masked = [
-            one if mask is None else one.filter(pa.array(mask)) for one, mask in zip(found, self._masks, strict=True)
+        kept = [
+            one if file.kept is None else one.filter(pa.array(file.kept))
+            for one, file in zip(found, self._files, strict=True)
         ]
-        return pa.chunked_array([chunk for one in masked for chunk in one.chunks], pa.string())
+        return pa.chunked_array([chunk for one in kept for chunk in one.chunks], pa.string())
 
     def ids_of(self, numbers: Sequence[int] | Numbers) -> list[str]:
         """The ids of these questions."""
@@ -142,29 +164,59 @@ class Signed:
     def grams(self, numbers: Numbers) -> Hashes:
         """The n-gram hashes of these questions, which are given in order, one after the other.
 
-        Only the row groups that hold one of them are read, one at a time.
+        Raises ContractError where the n-grams of a file are cut short.
         """
         found = [np.empty(0, dtype=np.uint64)]
+        for place, rows in self._rows(numbers):
+            ends = np.cumsum(self._whole(place, "size"))
+            starts = ends - self._whole(place, "size")
+            for at in range(0, len(rows), GROUP):
+                some = rows[at : at + GROUP]
+                found.append(self._grams(self._files[place], starts[some], ends[some]))
+        return np.concatenate(found)
+
+    def meeting(self, mine: Signed) -> Numbers:
+        """Which of these share a band with one of `mine`, in order."""
+        met = [np.zeros(file.metadata.num_rows, dtype=bool) for file in self._open]
+        bits = min(30, max(16, len(mine).bit_length() + 5))
+        for number in range(self.making.bands if len(self) else 0):
+            wanted = np.sort(mine.band(number))
+            table = np.zeros(2**bits, dtype=bool)  # most are told apart by the first bits alone
+            table[wanted >> np.uint32(32 - bits)] = True
+            for place, found in enumerate(met if len(wanted) else []):
+                there = self._whole(place, _band(number))
+                near = np.flatnonzero(table.take(there >> np.uint32(32 - bits)))
+                there = there[near]
+                spot = np.minimum(np.searchsorted(wanted, there), len(wanted) - 1)
+                found[near[wanted[spot] == there]] = True
+        kept = [one if file.kept is None else one[file.kept] for one, file in zip(met, self._files, strict=True)]
+        return np.flatnonzero(np.concatenate(kept)) if kept else np.empty(0, dtype=np.int64)
+
+    def _whole(self, place: int, name: str) -> npt.NDArray[Any]:
+        """A column of a file, of all its questions."""
+        found: npt.NDArray[Any] = self._open[place].read(columns=[name], use_threads=False).column(0).to_numpy()
+        return found
+
+    def _rows(self, numbers: Numbers) -> Iterator[tuple[int, Numbers]]:
+        """Which files hold these questions, and in which of their rows."""
         start = 0
-        for file, mask, end in zip(self._open, self._masks, self._ends.tolist(), strict=True):
+        for place, (file, end) in enumerate(zip(self._files, self._ends.tolist(), strict=True)):
             here = numbers[np.searchsorted(numbers, start) : np.searchsorted(numbers, end)] - start
             start = end
             if here.size:
-                found += _grams(file, here if mask is None else np.flatnonzero(mask)[here])
-        return np.concatenate(found)
+                yield place, here if file.kept is None else np.flatnonzero(file.kept)[here]
 
-
-def meeting(settled: Signed, mine: Signed) -> Numbers:
-    """Which of the settled questions share a band with one of mine, in order."""
-    found = np.zeros(len(settled), dtype=bool)
-    bits = min(30, max(16, len(mine).bit_length() + 5))
-    for number in range(mine.making.bands if len(settled) else 0):
-        wanted, there = mine.band(number), settled.band(number)
-        table = np.zeros(2**bits, dtype=bool)  # most are told apart by the first bits alone
-        table[wanted >> np.uint32(32 - bits)] = True
-        near = np.flatnonzero(table.take(there >> np.uint32(32 - bits)))
-        found[near[np.isin(there[near], wanted)]] = True
-    return np.flatnonzero(found)
+    def _grams(self, file: File, starts: Bounds, ends: Bounds) -> Hashes:
+        """The n-gram hashes between these bounds, which are in order."""
+        apart = np.flatnonzero(starts[1:] - ends[:-1] > NEAR) + 1
+        first, last = np.concatenate(([0], apart)), np.concatenate((apart, [len(starts)])) - 1
+        begin, over = starts[first], ends[last]
+        content = file.ranges((begin * 8).tolist(), (over * 8).tolist())
+        lengths = over - begin
+        if len(content) != int(lengths.sum()) * 8:
+            raise ContractError(f"{file.columns}: its n-grams are cut short; {AGAIN}")
+        skipped = np.repeat(begin - (np.cumsum(lengths) - lengths), last - first + 1)
+        return np.frombuffer(content, dtype="<u8").take(spread(starts - skipped, ends - starts))
 
 
 def _opened(file: Path, making: Making) -> pq.ParquetFile:
@@ -177,24 +229,6 @@ def _opened(file: Path, making: Making) -> pq.ParquetFile:
         opened.close()
         raise ContractError(f"{file}: not a signature file of {making.name}; {AGAIN}")
     return opened
-
-
-def _grams(file: pq.ParquetFile, rows: Numbers) -> Iterator[Hashes]:
-    start = 0
-    for group in range(file.num_row_groups):
-        end = start + file.metadata.row_group(group).num_rows
-        here = rows[np.searchsorted(rows, start) : np.searchsorted(rows, end)] - start
-        start = end
-        if here.size:
-            column = file.read_row_group(group, columns=["grams"], use_threads=False).column(0)
-            yield _taken(column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks), here)
-
-
-def _taken(column: pa.Array, rows: Numbers) -> Hashes:
-    _, offsets, content = column.buffers()
-    bounds: Bounds = np.frombuffer(offsets, dtype=np.int64)[column.offset : column.offset + len(column) + 1] // 8
-    hashes = np.frombuffer(content, dtype=np.uint64)
-    return hashes.take(spread(bounds[rows], bounds[rows + 1] - bounds[rows]))
 
 
 def _band(number: int) -> str:

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from megascience_ops.dedup.columns import Hashes, spread
-from megascience_ops.dedup.signatures import TEXT_BITS
-from megascience_ops.dedup.signed import Flags, Numbers, Signed, meeting
+from megascience_ops.dedup.signatures import TEXT_BITS, Bands
+from megascience_ops.dedup.signed import Flags, Numbers, Signed
 
 Pairs = npt.NDArray[np.uint64]  # the earlier question in the upper half, the later one in the lower
 Floats = npt.NDArray[np.float64]
@@ -79,16 +79,26 @@ class _Field:
 
     def __init__(self, mine: Signed, settled: Signed, keep_variants: bool) -> None:
         self._mine, self._settled, self._keep_variants = mine, settled, keep_variants
-        self._met = meeting(settled, mine)
+        self._met = settled.meeting(mine)
         table = pa.table({"rank": mine.column("rank"), "id": mine.ids()})
         in_order = pc.sort_indices(table, [("rank", "ascending"), ("id", "ascending")])
         self._in_order: Numbers = in_order.to_numpy().astype(np.int64)
         self.n_settled, self.count = len(self._met), len(self._met) + len(mine)
+        self._met_bands: dict[int, Bands] = {}
         self._sizes, self._sequence, self._family = (self._both(name) for name in ("size", "sequence", "family"))
 
     def _both(self, name: str) -> npt.NDArray[Any]:
         own = self._mine.column(name)[self._in_order]
         return np.concatenate([self._settled.column(name, self._met), own]) if self.n_settled else own
+
+    def _band(self, number: int) -> Bands:
+        """A band of all; that of the settled ones is read once, since they are few among many."""
+        own = self._mine.band(number)[self._in_order]
+        if not self.n_settled:
+            return own
+        if number not in self._met_bands:
+            self._met_bands[number] = self._settled.band(number, self._met)
+        return np.concatenate([self._met_bands[number], own])
 
     def proposed(self, numbers: Numbers, reach: int) -> tuple[Pairs, Flags]:
         """Pairs that share a band: each question with the first in its bucket, and with `reach` before it.
@@ -98,7 +108,7 @@ class _Field:
         follows = np.zeros(self.count, dtype=bool)
         held: list[Pairs] = [np.empty(0, dtype=np.uint64)]
         for band in range(self._mine.making.bands):
-            keys = self._both(f"band_{band:02}").take(numbers).astype(np.uint64) << _HALF
+            keys = self._band(band).take(numbers).astype(np.uint64) << _HALF
             keys |= numbers.astype(np.uint64)
             keys.sort()
             number = keys & _LOW

@@ -19,7 +19,7 @@ INDEX = "index/textbook_reasoning/signatures/dedup_questions"
 
 
 def signature_files(river: River) -> list[str]:
-    return [path for path in river.objects(INDEX) if "/kept/" not in path]
+    return [path for path in river.objects(INDEX) if "/kept/" not in path and path.endswith(".parquet")]
 
 
 def redone(river: River) -> dict[str, str]:
@@ -60,7 +60,7 @@ def test_signatures_lost_ones_are_made_again_from_the_kept_rows(finished_river: 
 def test_signatures_of_another_version_are_not_read(finished_river: River) -> None:
     gone = redone(finished_river)
     for path, content in finished_river.objects(INDEX).items():
-        finished_river.store.put(path.replace("/v1-", "/v0-"), b"of another version")
+        finished_river.store.put(path.replace("/v2-", "/v1-"), b"of another version")
         finished_river.store.delete(path)
         del content
     again = finished_river.with_(batch="second")
@@ -74,6 +74,17 @@ def test_signatures_a_damaged_file_is_named_in_one_line(finished_river: River) -
     with pytest.raises(ContractError, match=r"parquet: .*; remove it, and it is made again") as error:
         asyncio.run(finished_river.stage("dedup_questions", recompute=True))
     assert "\n" not in str(error.value)
+
+
+def test_signatures_without_their_ngrams_are_made_again(finished_river: River) -> None:
+    before = finished_river.objects(INDEX)
+    lost = [path for path in before if path.endswith(".grams")]
+    for path in lost:
+        finished_river.store.delete(path)
+    asyncio.run(finished_river.stage("dedup_questions", recompute=True))
+    after = finished_river.objects(INDEX)
+    assert len(lost) == len(signature_files(finished_river)) > 0
+    assert {path: after[path] for path in before} == before
 
 
 def test_signatures_lanes_sign_each_shard_once(new_river, tmp_path: Path, monkeypatch) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from megascience_ops.dedup.columns import tokenized
 from megascience_ops.dedup.signatures import ROWS, bands_for, signatures
-from megascience_ops.dedup.signed import Making, Signed, write
+from megascience_ops.dedup.signed import File, Making, Signed, grams_of, write
 from megascience_ops.dedup.survivors import survival
 from megascience_ops.dedup.words import jaccard, shingles, skeleton, tokens
 from megascience_ops.errors import ContractError
@@ -52,8 +52,8 @@ def decided(tmp_path: Path) -> Callable[..., Outcome]:
         *shards: Sequence[Question], settled: Sequence[Question] = (), threshold: float = 0.6, keep: bool = False
     ) -> Outcome:
         making = Making(3, bands_for(threshold))
-        files = [(signed(shard, making), None) for shard in shards]
-        before = [(signed(settled, making), None)] if settled else []
+        files = [File.beside(signed(shard, making)) for shard in shards]
+        before = [File.beside(signed(settled, making))] if settled else []
         with Signed(files, making) as mine, Signed(before, making) as kept:
             found = survival(mine, kept, threshold, keep_variants=keep)
             told = zip(found.kept, found.jaccard.tolist(), strict=True)
@@ -317,8 +317,33 @@ def test_signed_file_of_another_making_is_refused_in_one_line(tmp_path: Path) ->
     file = tmp_path / "part.parquet"
     batch = pa.record_batch({"id": ["a"], "question": ["b"], "rank": [0]})
     write([batch], file, Making(2, 34))
-    with pytest.raises(ContractError, match=r"not a signature file of v1-3grams-34x4; remove it, and it is made again"):
-        Signed([(file, None)], Making(3, 34))
+    with pytest.raises(ContractError, match=r"not a signature file of v2-3grams-34x4; remove it, and it is made again"):
+        Signed([File.beside(file)], Making(3, 34))
     file.write_bytes(b"no Parquet")
     with pytest.raises(ContractError, match=r"part.parquet: .*; remove it, and it is made again"):
-        Signed([(file, None)], Making(3, 34))
+        Signed([File.beside(file)], Making(3, 34))
+
+
+def test_signed_ngrams_are_those_of_the_questions_asked_for_and_no_others(tmp_path: Path) -> None:
+    texts = [" ".join(some_words(random.Random(number), 3 + number % 40)) for number in range(300)]
+    file = tmp_path / "part.parquet"
+    batch = pa.record_batch({"id": [str(number) for number in range(300)], "question": texts, "rank": [0] * 300})
+    write([batch], file, Making(3, 2))
+    kept = np.arange(300) % 3 > 0
+    with Signed([File.beside(file, kept), File.beside(file)], Making(3, 2)) as both:
+        wanted = np.array([0, 1, 7, 130, 199, 200, 201, 499])
+        found = both.grams(wanted)
+    texts = [text for text, stays in zip(texts, kept, strict=True) if stays] + texts
+    alone = [signatures(pa.array([texts[number]]), 3, 2).grams for number in wanted]
+    assert np.array_equal(found, np.concatenate(alone))
+
+
+def test_signed_ngrams_that_are_cut_short_are_refused_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "part.parquet"
+    write([pa.record_batch({"id": ["a", "b"], "question": ["a b c d", "a b c e"], "rank": [0, 0]})], file, Making(3, 2))
+    grams_of(file).write_bytes(grams_of(file).read_bytes()[:-3])
+    with (
+        Signed([File.beside(file)], Making(3, 2)) as signed,
+        pytest.raises(ContractError, match=r"part.parquet: its n-grams are cut short; remove it, and it is made again"),
+    ):
+        signed.grams(np.array([0, 1]))

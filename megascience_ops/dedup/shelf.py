@@ -54,6 +54,21 @@ class Shelf:
                     files.append(self._kept(part, stack))
             yield stack.enter_context(Signed(files, self._making))
 
+    def questions(self, numbers: Numbers) -> list[str]:
+        """These of the questions that this stage reads, as texts; the numbers are given in order."""
+        found: list[str] = []
+        start = 0
+        for part in self._batch.upstream().parts:
+            end = start + part.rows_out
+            if np.searchsorted(numbers, start) < np.searchsorted(numbers, end):
+                with self._store.reader(part.path) as content, pq.ParquetFile(content, pre_buffer=False) as file:
+                    for batch in file.iter_batches(GROUP, columns=["question"], use_threads=False):
+                        here = numbers[np.searchsorted(numbers, start) : np.searchsorted(numbers, start + len(batch))]
+                        found += batch.column(0).take(pa.array(here - start)).to_pylist()
+                        start += len(batch)
+            start = end
+        return found
+
     def keep(self, mine: Signed, gone: Numbers) -> None:
         """Leave behind which rows stay, of the shards that this worker computes."""
         flags = np.ones(len(mine), dtype=bool)

@@ -30,13 +30,14 @@ _HALF = np.uint64(32)
 class Survival:
     """What becomes of the questions of a batch, by their places.
 
-    `removed` go, each for the one that stays whose id stands in `kept`, with the exact similarity of the two, 0 to 1;
-    `variant` says of which pairs the words are the same, and the numbers others. `variants` stay, and have the words
-    of one that stays before them, with other numbers.
+    `removed` go, each for the one that stays whose id stands in `kept`, and its place in `kept_places` (-1: a settled
+    one), with the similarity of the two as far as hashes tell, 0 to 1. `variant` says of which pairs the words are the
+    same, and the numbers others. `variants` stay, and have the words of one that stays before them, with other numbers.
     """
 
     removed: Numbers
     kept: list[str]
+    kept_places: Numbers
     jaccard: Floats
     variant: Flags
     variants: Numbers
@@ -193,7 +194,9 @@ class _Field:
         stays = np.ones(self.count, dtype=bool)
         stays[removed] = False
         stays[: self.n_settled] = False
-        return Survival(places, self._ids(kept), jaccard, variant, self._later_variants(np.flatnonzero(stays)))
+        kept_places = np.where(kept < self.n_settled, -1, self._in_order[np.maximum(kept - self.n_settled, 0)])
+        variants = self._later_variants(np.flatnonzero(stays))
+        return Survival(places, self._ids(kept), kept_places, jaccard, variant, variants)
 
     def _ids(self, numbers: Numbers) -> list[str]:
         own = numbers >= self.n_settled

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 # Scripts that put no spaces between words (Thai, Lao, Burmese, Khmer, kana, Chinese): each character is a token.
 ALONE = (
@@ -24,6 +25,8 @@ textsf emph mathrm mathbf mathit mathsf mathnormal operatorname rm bf it boldsym
 nonumber notag noindent
 """
 MARKUP = frozenset(f"\\{name}" for name in _MARKUP.split())
+
+SHORT = 24  # characters of a piece that is remembered, since most of a text is words met before
 
 TOKEN = re.compile(
     rf"(?P<command>\\(?:(?![{ALONE}])[^\W\d_])+)"
@@ -82,11 +85,22 @@ def lowered(character: str) -> str:
 
 
 def _found(text: str) -> list[tuple[str, str]]:
+    """The tokens of a text with their kinds. None reaches over white space, so they are those of its pieces."""
+    found: list[tuple[str, str]] = []
+    for piece in unicodedata.normalize("NFC", text).split():
+        found += _of_common(piece) if len(piece) <= SHORT else _of_piece(piece)
+    return found
+
+
+def _of_piece(piece: str) -> tuple[tuple[str, str], ...]:
     found = []
-    for match in TOKEN.finditer(unicodedata.normalize("NFC", text)):
+    for match in TOKEN.finditer(piece):
         token, kind = match.group(), str(match.lastgroup)
         if kind != "command":
             found.append((token.lower() if token.isascii() else "".join(map(lowered, token)), kind))
         elif token not in MARKUP:
             found.append((token, kind))
-    return found
+    return tuple(found)
+
+
+_of_common = lru_cache(maxsize=32_768)(_of_piece)

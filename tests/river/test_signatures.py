@@ -6,15 +6,18 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 
-from megascience_ops.dedup import shelf
+from megascience_ops.dedup import shelf, signatures
+from megascience_ops.dedup import signed as signed_file
 from megascience_ops.errors import ContractError
 from megascience_ops.runner import Lane
 
 if TYPE_CHECKING:
     from tests.conftest import River
 
+SAME = "the same words for every question"
 INDEX = "index/textbook_reasoning/signatures/dedup_questions"
 
 
@@ -119,3 +122,18 @@ def test_families_are_carried_to_the_dataset(finished_river: River) -> None:
     extracted = {row.id: row.family for row in finished_river.rows("dedup_questions")}
     assert published == {row: extracted[row] for row in published}
     assert any(published.values())
+
+
+def test_signatures_that_collide_remove_nothing(new_river, tmp_path: Path, monkeypatch) -> None:
+    """As if each question had the hashes of the first: only those go that have the same n-grams as it."""
+    river = new_river(tmp_path / "root")
+    river.flow("extract_qa")
+    asyncio.run(river.stage("dedup_questions"))
+    gone = river.asides("dedup_questions")
+    signed = signatures.signatures
+    monkeypatch.setattr(signed_file, "signatures", lambda texts, *how: signed(pa.array([SAME] * len(texts)), *how))
+    for path in river.objects(INDEX):
+        river.store.delete(path)
+    asyncio.run(river.stage("dedup_questions", recompute=True))
+    assert {aside.id for aside in river.asides("dedup_questions")} <= {aside.id for aside in gone}
+    assert len(river.rows("dedup_questions")) > 2

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from megascience_ops.dedup.columns import tokenized
+from megascience_ops.dedup.confirming import confirmed
 from megascience_ops.dedup.signatures import ROWS, bands_for, signatures
 from megascience_ops.dedup.signed import File, Making, Signed, grams_of, write
-from megascience_ops.dedup.survivors import survival
+from megascience_ops.dedup.survivors import Survival, survival
 from megascience_ops.dedup.words import jaccard, shingles, skeleton, tokens
 from megascience_ops.errors import ContractError
 
@@ -347,3 +348,20 @@ def test_signed_ngrams_that_are_cut_short_are_refused_in_one_line(tmp_path: Path
         pytest.raises(ContractError, match=r"part.parquet: its n-grams are cut short; remove it, and it is made again"),
     ):
         signed.grams(np.array([0, 1]))
+
+
+def test_confirmed_removals_are_those_whose_texts_are_alike_whatever_the_hashes_say() -> None:
+    texts = ["a b c d e", "a b c d e", "v w x y z", "a b c d f", "a b c d e f"]
+    claimed = Survival(
+        removed=np.array([1, 2, 3, 4]),
+        kept=["q0", "q0", "old", "q0"],
+        kept_places=np.array([0, 0, -1, 0]),
+        jaccard=np.array([1.0, 0.9, 0.8, 1.0]),
+        variant=np.array([False, True, False, True]),
+        variants=np.array([0]),
+    )
+    found = confirmed(claimed, lambda places: [texts[place] for place in places], 0.6, 3)
+    assert found.removed.tolist() == [1, 3, 4]
+    assert found.kept == ["q0", "old", "q0"]
+    assert found.jaccard.tolist() == [1.0, 0.8, 0.75]
+    assert found.variant.tolist() == [False, False, True]

@@ -407,7 +407,7 @@ def test_close_while_the_server_starts_leaves_no_process(fake: Fake) -> None:
 
 OWNER = """
 import asyncio, sys
-from megascience_ops.cli import _wait
+from megascience_ops.run import wait
 from megascience_ops.config import EngineConfig
 from megascience_ops.completions import Request
 from megascience_ops.engines import vllm_server
@@ -424,7 +424,7 @@ async def work():
     finally:
         await engine.close()
 
-_wait(work())
+wait(work())
 """
 
 

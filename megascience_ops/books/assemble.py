@@ -9,7 +9,7 @@ from typing import NamedTuple
 from megascience_ops.books.columns import in_reading_order
 from megascience_ops.books.formulas import with_formulas
 from megascience_ops.books.glyphs import Glyph, PageGlyphs, turned
-from megascience_ops.books.scripts import SAME_LINE, SMALL, read_line
+from megascience_ops.books.scripts import SAME_LINE, SMALL, negated, read_line
 
 
 class Line(NamedTuple):
@@ -165,7 +165,7 @@ def _line(run: Run) -> Line:
         y, base_size = largest.y, largest.size
     # A larger number at its front does not make a line of another size, nor do the scripts in it.
     sizes = Counter(glyph.size for glyph in printed if glyph.size >= SMALL * base_size)
-    text = read_line(glyphs, y, base_size)
+    text = negated(read_line(glyphs, y, base_size))
     return Line(text, min(g.left for g in glyphs), max(g.right for g in glyphs), y, sizes.most_common(1)[0][0])
 
 

@@ -10,7 +10,7 @@ from megascience_ops.books.lines import Line
 
 Kind = Literal[
     "chapter", "section", "heading", "example", "solution", "exercise", "question", "answer", "answer_key", "footnote",
-    "list", "paragraph", "front_matter", "index", "bibliography",
+    "list", "paragraph", "instruction", "front_matter", "index", "bibliography",
 ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from megascience_ops.books.tokens import Count, estimated
 from megascience_ops.books.units import Unit, units
 
 # A cut is looked for in the last third of the window; a chapter begins a new passage once this much is full.
+FIRST_WORDS = 8  # of a question, by which its page is found
 WINDOW = 0.65
 CHAPTER = 0.15
 # Exercises part from the text around them, once it fills this share, and where they are this many tokens and more.
@@ -183,7 +184,12 @@ def _answer_key(held: Sequence[Unit]) -> str:
 
 
 def page_of(passage_text: str, page_start: int, page_starts: Sequence[int], snippet: str) -> int:
-    """Say on which page of a passage a snippet stands, by the words they share; the first page when none does."""
+    """Say on which page of a passage a snippet begins: where its first words stand, if they stand on one page only,
+    and otherwise by the words that they share; the first page when none does."""
+    first = r"\W+".join(re.escape(word) for word in re.findall(r"\w+", snippet)[:FIRST_WORDS])
+    standing = {sum(begin <= found.start() for begin in page_starts) for found in re.finditer(first, passage_text)}
+    if first and len(standing) == 1:
+        return page_start + max(standing.pop() - 1, 0)
     wanted = set(re.findall(r"\w{3,}", snippet.lower()))
     best, page = 0.0, page_start
     for index, begin in enumerate(page_starts):

@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 
 from megascience_ops.books.answer_key import short_list
 from megascience_ops.books.blocks import Block
+from megascience_ops.books.instructions import instructed, said
 from megascience_ops.books.labels import option, order
 
 ASKS = ("exercise", "question", "example")
 # "Figure 3.1 Two blocks"; "Figure 3.1 shows two blocks" is a sentence
 _CAPTION = re.compile(r"(?:(?:Figure|Fig\.|Photo)\s+[\dA-Z][\d.\-]*+(?!\s+[a-z]+s?\s)|Photo by\b)[^?]*$|!\[", re.S)
+
+_IN_FIGURE = re.compile(r"[^.?!=]{0,12}|[\d.,%−\s-]+")  # a label, the numbers along an axis
 
 
 @dataclass(frozen=True)
@@ -194,7 +197,16 @@ def _section_number(blocks: Sequence[Block], index: int) -> str:
 
 
 def question_text(blocks: Sequence[Block], index: int) -> tuple[str, int]:
-    """Give the text of the exercise that begins at block `index`, without its label, and the block after it."""
+    """Give the text of the exercise that begins at block `index`, without its label, and the block after it.
+
+    What the book says once for several exercises, this one among them, comes first.
+    """
+    text, end = _gathered(blocks, index)
+    told = instructed(blocks, index) if blocks[index].kind == "exercise" else None
+    return (text if told is None else joined_text([said(_gathered(blocks, told)[0]), text])), end
+
+
+def _gathered(blocks: Sequence[Block], index: int) -> tuple[str, int]:
     parts, end = [blocks[index].body], index + 1
     while end < len(blocks):
         block = blocks[end]
@@ -226,7 +238,7 @@ def add_paragraph(parts: list[str], text: str) -> None:
     if not _CAPTION.match(text):
         parts.append(text)
         return
-    while len(parts) > 1 and all(len(line) <= 12 and not re.search(r"[.?!=]", line) for line in parts[-1].split("\n")):
+    while len(parts) > 1 and all(_IN_FIGURE.fullmatch(line) for line in parts[-1].split("\n")):
         parts.pop()
 
 

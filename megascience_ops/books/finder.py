@@ -1,57 +1,20 @@
-"""Reads a book line by line, remembers where in it it is, and says what each line begins."""
+"""Reads a book line by line, and says what each line begins."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 
-from megascience_ops.books import headings, labels, numbering
-from megascience_ops.books.block import Draft, Kind
+from megascience_ops.books import headings, labels, numbering, place
+from megascience_ops.books.instructions import instructs
 from megascience_ops.books.labels import Mark
 from megascience_ops.books.lines import Line
+from megascience_ops.books.place import Place
+
+_BREAK = re.compile(r"(?:\* ?){3,}|-{3,}|_{3,}")  # a rule between two parts of a text
 
 
-@dataclass
-class Finder:
-    """Reads line after line and remembers where in the book it is."""
-
-    lines: list[Line]
-    blocks: list[Draft] = field(default_factory=list)
-    region: str = "body"
-    chapter: str = ""
-    section: str = ""
-    open: str = ""  # what waits for its answer: example, question, exercise
-    answered: bool = False
-    last: tuple[int, ...] = ()  # the number of the last exercise or key item in this region
-    last_exercise: tuple[int, ...] = ()  # ... in this chapter
-    last_note: int = 0
-    chapters: int = 0
-    unnumbered: bool = False  # questions have a label and no number here: numbers are lists in them
-    around: str = ""  # the chapter in which an answer key stands
-    heads: set[str] = field(default_factory=set)  # the headings so far, to know them again at the top of a page
-
-    def begin(self, mark: Mark | None, line: Line) -> None:
-        """Begin a block with this line."""
-        kind = mark.kind if mark else self._plain_kind()
-        name: Kind = "solution" if kind == "step" else kind  # type: ignore[assignment]
-        body = mark.rest if mark else line.text
-        level = mark.level if mark else 1
-        self.blocks.append(
-            Draft(name, mark.label if mark else "", level, [body], [line], self.chapter, self.section, self.region)
-        )
-
-    def go_on(self, line: Line) -> None:
-        """Add this line to the block before."""
-        self.blocks[-1].lines.append(line)
-        self.blocks[-1].body.append(line.text)
-
-    def _plain_kind(self) -> str:
-        return self.region if self.region in ("answer_key", "index", "bibliography", "front_matter") else "paragraph"
-
-    def following(self, index: int, distance: int = 1) -> str:
-        """Give a coming line, empty at the end."""
-        place = index + distance
-        return labels.bare(self.lines[place].text) if place < len(self.lines) else ""
+class Finder(Place):
+    """Reads line after line and says what each begins."""
 
     def read(self, index: int) -> Mark | None:
         """Read the line at `index` as the beginning of something, and move on in the book accordingly."""
@@ -60,10 +23,14 @@ class Finder:
         depth = labels.heading_depth(line.text)
         if not text:
             return None
+        if line.alone and self.answered and _BREAK.fullmatch(text):
+            self.open, self.answered = "", False
+            return Mark("heading", "", text, 2)
         return (
             self._running_head(index, text)
             or self._part_of_book(index, text, depth, line)
             or (self._key(index, text, line) if self.region == "answer_key" else None)
+            or (self._instruction(index, text) if self.region == "exercises" else None)
             or (
                 self._labelled(index, text, line)
                 if self.region not in ("answer_key", "index", "front_matter")
@@ -73,23 +40,12 @@ class Finder:
             or self._heading(index, text, depth, line)
         )
 
-    def _enter(self, region: str, mark: Mark) -> Mark:
-        if region == "answer_key" != self.region:
-            self.around, self.chapter = self.chapter, ""
-        elif self.region == "answer_key" != region:
-            self.chapter = self.around
-        self.region, self.open, self.answered, self.last, self.unnumbered = region, "", False, (), False
-        if mark.level >= 3:
-            self.section = f"{mark.label} {mark.rest}".strip()
-            self.heads.add(_letters(mark.rest))
-        return mark
-
     def _running_head(self, index: int, text: str) -> Mark | None:
         """A heading met again at the top of a page, with the number of the page, where the reader left it in."""
         top = index > 0 and self.lines[index - 1].page != self.lines[index].page
         if not top or len(text) > 90 or not re.search(r"^\d{1,4}\s|\s\d{1,4}$", text):
             return None
-        letters = _letters(re.sub(r"^\d{1,4}\s+|\s+\d{1,4}$", "", text))
+        letters = place.letters(re.sub(r"^\d{1,4}\s+|\s+\d{1,4}$", "", text))
         return Mark("footnote", "head", text, 0) if letters and letters in self.heads else None
 
     def _part_of_book(self, index: int, text: str, depth: int, line: Line) -> Mark | None:
@@ -97,7 +53,7 @@ class Finder:
         if region == "answer_key" and not (
             self.open in ("example", "question") and not self.answered and len(text) < 10
         ):
-            return self._enter("answer_key", Mark("answer_key", "", text, 4))
+            return self.enter("answer_key", Mark("answer_key", "", text, 4))
         if region is None and (line.alone or depth) and headings.asks(text) and labels.item(self.following(index)):
             region = "exercises"
         if region == "exercises":
@@ -108,11 +64,11 @@ class Finder:
                 and self._key_goes_on(index)
             ):
                 return Mark("answer_key", "", text, 3)
-            return self._enter("exercises", Mark("heading", "", text, 3))
+            return self.enter("exercises", Mark("heading", "", text, 3))
         if region and (line.fresh == 2 or depth):
             kind = {"glossary": "heading", "summary": "heading"}.get(region, region)
             level = 5 if region in ("index", "front_matter") else 3 if region == "summary" else 4
-            return self._enter("body" if kind == "heading" else region, Mark(kind, "", text, level))
+            return self.enter("body" if kind == "heading" else region, Mark(kind, "", text, level))
         found = headings.chapter(text) if line.fresh or depth else None
         if found is None and depth == 1:
             found = Mark("chapter", "", text, 5)
@@ -133,7 +89,7 @@ class Finder:
             return None  # a table of contents
         self.chapters += 1
         self.chapter, self.last_exercise = found.label or str(self.chapters), ()
-        return self._enter("body", found)
+        return self.enter("body", found)
 
     def _key_goes_on(self, index: int) -> bool:
         """Whether the items after a head inside a key look like answers: short, and no question among the first."""
@@ -142,7 +98,8 @@ class Finder:
 
     def _key(self, index: int, text: str, line: Line) -> Mark | None:
         asked = labels.question(text)
-        found = labels.item(text) if not (asked and asked.label) else asked
+        worded = asked if asked and asked.label else None
+        found = worded or (None if self.worded else labels.item(text))
         part = headings.section(text)
         if (
             part
@@ -168,8 +125,14 @@ class Finder:
                 return None
             if self.chapter.isdigit() and number < self.last:
                 self.chapter = str(int(self.chapter) + 1)  # its head was lost with the running heads
-        self.last = number
+        self.last, self.worded = number, worded is not None
         return Mark("answer_key", found.label, found.rest, 2)
+
+    def _instruction(self, index: int, text: str) -> Mark | None:
+        if self.unnumbered or not instructs(self.lines, index):
+            return None
+        self.open, self.answered = "", False
+        return Mark("instruction", "", text, 3)
 
     def _labelled(self, index: int, text: str, line: Line) -> Mark | None:
         expected = bool(self.open) and not self.answered
@@ -216,7 +179,7 @@ class Finder:
             prefix = part.label.split(".")[0]
             if prefix != self.chapter and (self.chapter.isdigit() or not self.chapter):
                 self.chapter, self.last_exercise = prefix, ()  # the head of the chapter had no number
-            return self._enter("body", part)
+            return self.enter("body", part)
         if found is None:
             return None
         if self.region == "exercises" and not self.unnumbered:
@@ -249,7 +212,7 @@ class Finder:
         if depth >= 2:
             if self.region == "exercises" and labels.item(coming):
                 return Mark("heading", "", text, 3)
-            return self._enter("body", Mark("section" if depth == 2 else "heading", "", text, 4 if depth == 2 else 3))
+            return self.enter("body", Mark("section" if depth == 2 else "heading", "", text, 4 if depth == 2 else 3))
         if coming[:1].islower():
             return None
         long = len(coming) > 60 and coming[0].isupper()
@@ -276,7 +239,7 @@ class Finder:
         if self.region == "exercises" and numbering.goes_on(self.lines, index, self.last):
             return None  # the head of a table, in an exercise
         opened = self.open, self.answered
-        mark = self._enter("body", Mark("heading", "", text, 3))
+        mark = self.enter("body", Mark("heading", "", text, 3))
         self.open, self.answered = opened if opened[0] == "example" else ("", False)
         return mark
 
@@ -285,10 +248,6 @@ class Finder:
         if self.open == "example":
             return any(draft.kind == "example" for draft in self.blocks[-2:])
         return bool(self.open) and self.blocks[-1].kind == "question" and not "".join(self.blocks[-1].body)
-
-
-def _letters(text: str) -> str:
-    return re.sub(r"^chapter|[^a-z]", "", text.lower())
 
 
 def _leads_on(text: str) -> bool:

@@ -14,7 +14,17 @@ PART_LABELS = {
     **{"example": "Example", "problem": "Question", "question": "Question"},
     **{"solution": "Answer", "answer": "Answer"},
 }
+BREAK = "* * *"  # the end of an answer, where the source says where it ends
 _PART = re.compile(rf'<(?:div|section|article|aside)\b[^<>]*\bdata-type="({"|".join(PART_LABELS)})"[^<>]*>')
+_FOLDED = re.compile(
+    r"<details\b[^<>]*>\s*<summary\b[^<>]*>(?P<head>.{0,200}?)</summary>(?P<text>.{0,20000}?)</details>", re.DOTALL
+)
+# Blocks of MyST and Pandoc that say what they are: ```{exercise}, ::: {.solution #sol-3}, with options below
+_FENCED = re.compile(
+    rf"^(`{{3,}}|:{{3,}})\s*\{{\.?(exercise|{'|'.join(PART_LABELS)})\b[^}}\n]*\}}[^\n]*\n(?:[ \t]*:[\w-]+:[^\n]*\n)*"
+    r"(.{0,20000}?)^\1[ \t]*$",
+    re.DOTALL | re.MULTILINE,
+)
 _CROSS_REFERENCE = re.compile(r"\[\\?\[link\\?\]\]\([^()\s]*\)")  # to a figure or a table, whose number is not there
 _LINK = re.compile(r"(?<![!\\])\[([^\[\]]+)\](?:\([^()\s]*(?:\s+\"[^\"\n]*\")?\)|\[\d+\])")
 _TEX = re.compile(
@@ -46,6 +56,7 @@ def plain_markdown(text: str) -> str:
         text = re.sub(r"(?<=\S)\n\n+(?=[,.;:?!)])", "", text)
         text = re.sub(r"(?<=\w) +(?=\^\{)", "", text)
         text = re.sub(r"(?<=\S)\n\n+[ ]+(?=[a-z(]|\*+[a-z])", " ", text)
+    text = _FOLDED.sub(_unfolded, _FENCED.sub(_part, text))
     text = _IMAGE.sub(lambda image: f"\n\n{image.group()}\n\n", text)
     if "<table" in text:
         text = _table_rows(text)
@@ -55,6 +66,17 @@ def plain_markdown(text: str) -> str:
     text = _PART.sub(lambda part: f"\n\n{PART_LABELS[part.group(1)]}\n\n", text)
     text = _SUPERSCRIPT.sub(r"^{\1}", _SUBSCRIPT.sub(r"_{\1}", text))
     return _ATTRIBUTES.sub(r"\1", _TAGS.sub("", text)) if re.search(r"<|\{[:#]", text) else text
+
+
+def _part(found: re.Match[str]) -> str:
+    label = PART_LABELS.get(found[2], "Question")
+    return f"\n\n{label}\n\n{found[3]}\n\n{BREAK if label == 'Answer' else ''}\n\n"
+
+
+def _unfolded(found: re.Match[str]) -> str:
+    head = _TAGS.sub("", found["head"]).strip()
+    answers = re.match(r"\W*(?:solution|answer)", head, re.I)
+    return f"\n\n{head}\n\n{found['text']}\n\n{BREAK if answers else ''}\n\n"
 
 
 def _lettered(text: str) -> str:

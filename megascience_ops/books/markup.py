@@ -24,7 +24,8 @@ _LOCKS = "META-INF/encryption.xml"
 _BLOCKS = frozenset(
     re.findall(
         r"\w+",
-        "p div tr section article table ul ol dl dt dd blockquote figure figcaption header footer main aside hr",
+        "p div tr section article table ul ol dl dt dd blockquote figure figcaption header footer main aside hr "
+        "details summary",
     )
 )
 _HEADS = {f"h{n}": "#" * n for n in range(1, 7)}

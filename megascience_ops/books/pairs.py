@@ -177,7 +177,7 @@ def _noted(blocks: Sequence[Block], index: int, end: int) -> RulePair | None:
         note = next((b for b in blocks[index:] if b.kind == "footnote" and b.label == marks[-1]), None)
         if note is None or blocks[index].kind == "exercise" or not re.search(r"\d|\s.*\s", note.body):
             return None  # the mark of a source
-        if re.search(r"\w\s+\w+\s+[a-z]+$", note.body):
+        if re.search(r"[\w,]\s+\w+\s+[a-z]+$", note.body):
             return None  # a note cut off in a sentence
         rest = [p for p in parts[number + 1 :] if _PART.match(p)]
         asked = joined_text([*parts[: number + 1], *rest])

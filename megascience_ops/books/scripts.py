@@ -152,3 +152,8 @@ def _on(accent: Glyph, letter: Glyph) -> bool:
 def _with_accent(letter: Glyph, accent: Glyph) -> Glyph:
     text = unicodedata.normalize("NFC", letter.text + _ACCENTS[accent.text])
     return letter._replace(text=text, right=max(letter.right, accent.right))
+
+
+def negated(text: str) -> str:
+    """Give a text with the strokes that TeX prints before a sign put through it: `0.1 ̸= 0.2` as `0.1 ≠ 0.2`."""
+    return re.sub("\u0338 ?([=<>≤≥≡≈∼∈⊂⊆∃|∥])", lambda sign: unicodedata.normalize("NFC", sign[1] + "\u0338"), text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from megascience_ops.books import labels
 
@@ -41,6 +42,9 @@ _DANGLING = re.compile(
     r"(?:=|≈|:|,|\b(?:gives|yields|is|are|was|be|the|of|and|where|by|to|for|that|with|from|than))\s*$"
     r"|(?:^|(?<!part)(?<!parts)(?<!and)\s)\(?[a-h]\)\s*(?:$|\(?[a-h]\))|\([a-h] \("
 )
+# A line with a few words or numbers that is no sentence, no list and no formula: several of them are a drawing's labels
+_LABEL_LINE = re.compile(r"(?![-•*(|]|\d+[.)] )[^=≈<>|]{1,30}(?<![.;:,!])")
+LABELS = 4
 _NO_ANSWER = re.compile(
     r"(?:answers?|solutions?|discussion)\W*$"
     r"|(?:student |sample |individual )?(?:answers?|results?|responses?) (?:will|may|can)? ?var(?:y|ies)\b"
@@ -68,8 +72,8 @@ def tidy_answer(text: str, question: str) -> str:
 
 
 def damage(question: str, answer: str | None) -> str | None:
-    """Say why a pair is no use as it was read: `glyph_garbage`, `broken_mathematics`, `no_question`,
-    `no_answer`, `incomplete_answer`; None when nothing is wrong with it."""
+    """Say why a pair is no use as it was read: `glyph_garbage`, `broken_mathematics`, `figure_text`,
+    `no_question`, `no_answer`, `incomplete_answer`; None when nothing is wrong with it."""
     text = f"{question}\n{answer or ''}"
     if _GARBAGE.search(text):
         return "glyph_garbage"
@@ -79,6 +83,8 @@ def damage(question: str, answer: str | None) -> str | None:
         return "broken_mathematics"
     if _BROKEN.search(text):
         return "broken_mathematics"
+    if "```" not in text and _labels_of_a_drawing(lines):
+        return "figure_text"
     if len(question.split()) < 4 or len(re.findall(r"[^\W\d_]{2,}", question)) < 3:
         return "no_question"
     if answer is not None and (not re.search(r"\w", answer) or _NO_ANSWER.match(answer)):
@@ -86,6 +92,19 @@ def damage(question: str, answer: str | None) -> str | None:
     if answer is not None and _DANGLING.search(answer):
         return "incomplete_answer"
     return None
+
+
+def _labels_of_a_drawing(lines: Sequence[str]) -> bool:
+    """Whether several lines in a row, the formulas between them not counted, are labels and no text."""
+    run = 0
+    for line in lines:
+        if _LABEL_LINE.fullmatch(line.strip()):
+            run += 1
+        elif not re.search(r"[=≈<>]", line) or len(line) > 60:
+            run = 0
+        if run == LABELS:
+            return True
+    return False
 
 
 def _tidy(text: str) -> str:

@@ -58,7 +58,7 @@ def asked(river: River) -> dict[str, int]:
 
 def test_change_of_a_version_replays_what_was_said(finished_river: River, change_stage) -> None:
     before = finished_river.rows("extract_qa")
-    change_stage("extract_qa", version=2)
+    change_stage("extract_qa", version=99)
 
     assert computed(finished_river) == ["extract_qa"]  # its rows are the same, so nothing after it has to be done
 

@@ -171,6 +171,12 @@ def test_pairs_prose_index_and_key_give_nothing() -> None:
         ("What is the force on it?", "\ufffd = 3 N", "glyph_garbage"),
         ("What is the speed then?", "v\n=\nd\nt\n=\n3 m/s\n1 s", "broken_mathematics"),
         ("What is the speed then?", "v^{2} = v (2)/(3) + 2ax", "broken_mathematics"),
+        (
+            "Which share of them is ill?",
+            "0.08.\nIll? Test\nyes, 0.1\nsure, 0.8\n0.1*0.8 = 0.08\nno, 0.9",
+            "figure_text",
+        ),
+        ("Which parts does it have?", "1. a base\n2. a link\n3. a wrist\n4. a hand", None),
         ("Which one?", "The first.", "no_question"),
         ("What is your own view of this?", "Answers will vary.", "no_answer"),
         ("(a) How fast is it then? (b) Draw it.", "(a) 3 m/s (b)", "incomplete_answer"),

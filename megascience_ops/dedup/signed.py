@@ -28,6 +28,7 @@ Numbers = npt.NDArray[np.int64]
 VERSION = 2  # goes up when a text would get another signature
 GROUP = 32_768  # questions signed, written and read at a time
 
+PIECE = 1_024  # questions whose n-grams are picked together: few enough to stay in the processor's cache
 NEAR = 512  # n-grams that are not wanted, and are read rather than skipped
 
 AGAIN = "remove it, and it is made again"
@@ -166,14 +167,17 @@ class Signed:
 
         Raises ContractError where the n-grams of a file are cut short.
         """
-        found = [np.empty(0, dtype=np.uint64)]
+        found = np.empty(int(self.column("size", numbers).sum()), dtype=np.uint64)
+        filled = 0
         for place, rows in self._rows(numbers):
             ends = np.cumsum(self._whole(place, "size"))
             starts = ends - self._whole(place, "size")
             for at in range(0, len(rows), GROUP):
                 some = rows[at : at + GROUP]
-                found.append(self._grams(self._files[place], starts[some], ends[some]))
-        return np.concatenate(found)
+                for piece in self._grams(self._files[place], starts[some], ends[some]):
+                    found[filled : filled + len(piece)] = piece
+                    filled += len(piece)
+        return found
 
     def meeting(self, mine: Signed) -> Numbers:
         """Which of these share a band with one of `mine`, in order."""
@@ -206,8 +210,8 @@ class Signed:
             if here.size:
                 yield place, here if file.kept is None else np.flatnonzero(file.kept)[here]
 
-    def _grams(self, file: File, starts: Bounds, ends: Bounds) -> Hashes:
-        """The n-gram hashes between these bounds, which are in order."""
+    def _grams(self, file: File, starts: Bounds, ends: Bounds) -> Iterator[Hashes]:
+        """The n-gram hashes between these bounds, which are in order, piece by piece."""
         apart = np.flatnonzero(starts[1:] - ends[:-1] > NEAR) + 1
         first, last = np.concatenate(([0], apart)), np.concatenate((apart, [len(starts)])) - 1
         begin, over = starts[first], ends[last]
@@ -215,8 +219,11 @@ class Signed:
         lengths = over - begin
         if len(content) != int(lengths.sum()) * 8:
             raise ContractError(f"{file.columns}: its n-grams are cut short; {AGAIN}")
-        skipped = np.repeat(begin - (np.cumsum(lengths) - lengths), last - first + 1)
-        return np.frombuffer(content, dtype="<u8").take(spread(starts - skipped, ends - starts))
+        hashes = np.frombuffer(content, dtype="<u8")
+        sizes = ends - starts
+        starts = starts - np.repeat(begin - (np.cumsum(lengths) - lengths), last - first + 1)
+        for at in range(0, len(starts), PIECE):
+            yield hashes.take(spread(starts[at : at + PIECE], sizes[at : at + PIECE]))
 
 
 def _opened(file: Path, making: Making) -> pq.ParquetFile:

@@ -157,9 +157,8 @@ class _Field:
         if len(pairs) > 1 and int(self._sizes[involved].sum()) > GRAMS_HELD:
             half = len(pairs) // 2
             return np.concatenate([self._jaccard(pairs[:half]), self._jaccard(pairs[half:])])
-        grams = self._grams(involved)
+        grams, starts = self._grams(involved)
         sizes = self._sizes[involved]
-        starts = np.cumsum(sizes) - sizes
         a, b = np.searchsorted(involved, a), np.searchsorted(involved, b)
         found = np.empty(len(pairs))
         for at in range(0, len(pairs), COMPARED):
@@ -174,16 +173,19 @@ class _Field:
             found[at : at + COMPARED] = common / (sizes[ours] + sizes[theirs] - common)
         return found
 
-    def _grams(self, involved: Numbers) -> Hashes:
-        """The n-gram hashes of these, in order."""
+    def _grams(self, involved: Numbers) -> tuple[Hashes, Numbers]:
+        """The n-gram hashes of these, as they lie in the files, and where those of each begin."""
         before = int(np.searchsorted(involved, self.n_settled))
         places = self._in_order[involved[before:] - self.n_settled]
         in_file = np.argsort(places)
-        own = self._mine.grams(places[in_file])
-        sizes = self._sizes[involved[before:]]
-        starts = np.empty(len(places), dtype=np.int64)
-        starts[in_file] = np.cumsum(sizes[in_file]) - sizes[in_file]
-        return np.concatenate([self._settled.grams(self._met[involved[:before]]), own.take(spread(starts, sizes))])
+        grams = self._mine.grams(places[in_file])
+        if before:
+            grams = np.concatenate([self._settled.grams(self._met[involved[:before]]), grams])
+        in_file = np.concatenate([np.arange(before), before + in_file])
+        sizes = self._sizes[involved[in_file]]
+        starts = np.empty(len(involved), dtype=np.int64)
+        starts[in_file] = np.cumsum(sizes) - sizes
+        return grams, starts
 
     def told(self, removed: Numbers, kept: Numbers, jaccard: Floats) -> Survival:
         """The outcome in terms of places and ids, in the order of places."""

@@ -92,14 +92,14 @@ class _Field:
         own = self._mine.column(name)[self._in_order]
         return np.concatenate([self._settled.column(name, self._met), own]) if self.n_settled else own
 
-    def _band(self, number: int) -> Bands:
-        """A band of all; that of the settled ones is read once, since they are few among many."""
-        own = self._mine.band(number)[self._in_order]
-        if not self.n_settled:
+    def _band(self, number: int, settled: Numbers, places: Numbers) -> Bands:
+        """A band of these settled ones, then of mine at these places; the former are few among many, and kept."""
+        own = self._mine.band(number)[places]
+        if not settled.size:
             return own
         if number not in self._met_bands:
             self._met_bands[number] = self._settled.band(number, self._met)
-        return np.concatenate([self._met_bands[number], own])
+        return np.concatenate([self._met_bands[number][settled], own])
 
     def proposed(self, numbers: Numbers, reach: int) -> tuple[Pairs, Flags]:
         """Pairs that share a band: each question with the first in its bucket, and with `reach` before it.
@@ -107,9 +107,11 @@ class _Field:
         Also, who is not the first in all of its buckets. Bands are looked at one at a time.
         """
         follows = np.zeros(self.count, dtype=bool)
+        settled = numbers[: np.searchsorted(numbers, self.n_settled)]
+        places = self._in_order[numbers[len(settled) :] - self.n_settled]
         held: list[Pairs] = [np.empty(0, dtype=np.uint64)]
         for band in range(self._mine.making.bands):
-            keys = self._band(band).take(numbers).astype(np.uint64) << _HALF
+            keys = self._band(band, settled, places).astype(np.uint64) << _HALF
             keys |= numbers.astype(np.uint64)
             keys.sort()
             number = keys & _LOW

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from megascience_ops.books import labels
 
@@ -42,9 +41,9 @@ _DANGLING = re.compile(
     r"(?:=|≈|:|,|\b(?:gives|yields|is|are|was|be|the|of|and|where|by|to|for|that|with|from|than))\s*$"
     r"|(?:^|(?<!part)(?<!parts)(?<!and)\s)\(?[a-h]\)\s*(?:$|\(?[a-h]\))|\([a-h] \("
 )
-# A line with a few words or numbers that is no sentence, no list and no formula: several of them are a drawing's labels
-_LABEL_LINE = re.compile(r"(?![-•*(|]|\d+[.)] )[^=≈<>|]{1,30}(?<![.;:,!])")
-LABELS = 4
+# A branch of a tree of probabilities, as it comes out of a drawing: `yes, 0.8`, `0.1*0.8 = 0.08 no, 0.9`
+_BRANCH = re.compile(r"^.{0,50}\b[A-Za-z]+, [01]?\.\d+$", re.M)
+BRANCHES = 3
 _NO_ANSWER = re.compile(
     r"(?:answers?|solutions?|discussion)\W*$"
     r"|(?:student |sample |individual )?(?:answers?|results?|responses?) (?:will|may|can)? ?var(?:y|ies)\b"
@@ -83,7 +82,7 @@ def damage(question: str, answer: str | None) -> str | None:
         return "broken_mathematics"
     if _BROKEN.search(text):
         return "broken_mathematics"
-    if "```" not in text and _labels_of_a_drawing(lines):
+    if len(_BRANCH.findall(text)) >= BRANCHES:
         return "figure_text"
     if len(question.split()) < 4 or len(re.findall(r"[^\W\d_]{2,}", question)) < 3:
         return "no_question"
@@ -92,19 +91,6 @@ def damage(question: str, answer: str | None) -> str | None:
     if answer is not None and _DANGLING.search(answer):
         return "incomplete_answer"
     return None
-
-
-def _labels_of_a_drawing(lines: Sequence[str]) -> bool:
-    """Whether several lines in a row, the formulas between them not counted, are labels and no text."""
-    run = 0
-    for line in lines:
-        if _LABEL_LINE.fullmatch(line.strip()):
-            run += 1
-        elif not re.search(r"[=≈<>]", line) or len(line) > 60:
-            run = 0
-        if run == LABELS:
-            return True
-    return False
 
 
 def _tidy(text: str) -> str:

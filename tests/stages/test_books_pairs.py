@@ -176,7 +176,7 @@ def test_pairs_prose_index_and_key_give_nothing() -> None:
             "0.08.\nIll? Test\nyes, 0.1\nsure, 0.8\n0.1*0.8 = 0.08\nno, 0.9",
             "figure_text",
         ),
-        ("Which parts does it have?", "1. a base\n2. a link\n3. a wrist\n4. a hand", None),
+        ("Which parts does it have?", "a base\n1 80 20\na link\n2 50 40\na wrist\n3 20 60", None),
         ("Which one?", "The first.", "no_question"),
         ("What is your own view of this?", "Answers will vary.", "no_answer"),
         ("(a) How fast is it then? (b) Draw it.", "(a) 3 m/s (b)", "incomplete_answer"),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from megascience_ops.books.columns import in_reading_order
 from megascience_ops.books.formulas import with_formulas
 from megascience_ops.books.glyphs import Glyph, PageGlyphs, turned
 from megascience_ops.books.scripts import SAME_LINE, SMALL, negated, read_line
+
+_LEFT, _RIGHT, _SIZE, _TURN = (itemgetter(Glyph._fields.index(name)) for name in ("left", "right", "size", "turn"))
 
 
 class Line(NamedTuple):
@@ -37,7 +41,7 @@ class Run(NamedTuple):
 def page_lines(page: PageGlyphs) -> list[Line]:
     """The lines of a page in reading order."""
     found: list[Line] = []
-    for turn, part in groupby(_carried(with_formulas(page.glyphs, page.bars)), key=lambda glyph: glyph.turn):
+    for turn, part in _by_turn(with_formulas(page.glyphs, page.bars)):
         glyphs = list(part)
         if not turn:
             runs = in_reading_order(_runs(glyphs), page.width, Run)
@@ -49,6 +53,13 @@ def page_lines(page: PageGlyphs) -> list[Line]:
             left, right = min(g.left for g in placed), max(g.right for g in placed)
             found.append(Line(text, left, right, min(g.low for g in placed), placed[0].size, True))
     return _with_initials(found)
+
+
+def _by_turn(glyphs: list[Glyph]) -> Iterable[tuple[int, Iterable[Glyph]]]:
+    """The glyphs of a page, parted where their turn changes; most pages have but one."""
+    if not any(map(_TURN, glyphs)):
+        return [(0, glyphs)] if glyphs else []
+    return groupby(_carried(glyphs), key=_TURN)
 
 
 def _carried(glyphs: list[Glyph]) -> list[Glyph]:
@@ -69,9 +80,18 @@ def _runs(glyphs: list[Glyph]) -> list[Run]:
     base_y = size = end = script_left = 0.0
     in_script = space = newline = False
     for i, glyph in enumerate(glyphs):
-        if not glyph.size:
-            space = space or glyph.text == " "
-            newline = newline or glyph.text == "\n"
+        text, x, y, left, right, _, _, own, _ = glyph
+        if not own:
+            space = space or text == " "
+            newline = newline or text == "\n"
+            continue
+        if y == base_y and own == size and run and x - end >= -0.6 * size:  # as most are: beside the one before
+            if space or (newline and x - end > 0.15 * size):
+                run.append(_space(run[-1], left))
+            in_script = space = newline = False
+            if right > end:
+                end = right
+            run.append(glyph)
             continue
         if run:
             larger = size if size > glyph.size else glyph.size
@@ -85,8 +105,7 @@ def _runs(glyphs: list[Glyph]) -> list[Run]:
             beside = step >= back and (tall or abs(shift) <= SAME_LINE * larger)
             if beside or twin or _raised_again(run[-1], glyph, base_y) or _on_shoulder(run[-1], glyph, size):
                 if space or (newline and step > 0.15 * larger):
-                    last = run[-1]
-                    run.append(last._replace(text=" ", x=last.right, left=last.right, right=glyph.left))
+                    run.append(_space(run[-1], glyph.left))
                 if glyph.size > 1.15 * size and not tall:
                     base_y, size = glyph.y, glyph.size
                 if script and not in_script:
@@ -106,6 +125,12 @@ def _runs(glyphs: list[Glyph]) -> list[Run]:
     if run:
         runs.append(Run(run, base_y, size))
     return runs
+
+
+def _space(before: Glyph, end: float) -> Glyph:
+    """The space between a glyph and the left edge of the next one."""
+    _, _, y, _, right, low, high, size, turn = before
+    return Glyph(" ", right, y, right, end, low, high, size, turn)
 
 
 def _raised_again(before: Glyph, glyph: Glyph, base_y: float) -> bool:
@@ -159,14 +184,15 @@ def _ended(run: list[Glyph], base_y: float, size: float, following: Glyph) -> li
 
 def _line(run: Run) -> Line:
     glyphs, y, base_size = run
-    printed = [glyph for glyph in glyphs if glyph.text != " "]
-    largest = max(printed, key=lambda glyph: glyph.size)
+    printed = [glyph for glyph in glyphs if glyph[0] != " "]
+    largest = max(printed, key=_SIZE)
     if largest.size < SMALL * base_size:  # the line that it was to be part of began anew
         y, base_size = largest.y, largest.size
     # A larger number at its front does not make a line of another size, nor do the scripts in it.
-    sizes = Counter(glyph.size for glyph in printed if glyph.size >= SMALL * base_size)
+    sizes = Counter(map(_SIZE, printed)).most_common()
+    size = next(size for size, _ in sizes if size >= SMALL * base_size)
     text = negated(read_line(glyphs, y, base_size))
-    return Line(text, min(g.left for g in glyphs), max(g.right for g in glyphs), y, sizes.most_common(1)[0][0])
+    return Line(text, min(map(_LEFT, glyphs)), max(map(_RIGHT, glyphs)), y, size)
 
 
 def _with_initials(found: list[Line]) -> list[Line]:

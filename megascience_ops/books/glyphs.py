@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-import math
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import pypdfium2.raw as pdfium
+
+from megascience_ops.books.characters import NOTHING, codes, n_map_errors, places, sizes_and_turns
 
 UNMAPPED = "\ufffd"
 HYPHEN = "\u00ad"  # an end-of-line hyphen, until the lines are joined
@@ -19,7 +22,6 @@ _SYMBOL_FONT = {"\uf0b7": "•", "\uf0a7": "▪", "\uf0d8": "➢", "\uf0fc": "�
 _LINE_END_HYPHENS = {0x02, 0xFFFE, 0xAD}
 _SPACES = {0x20, 0xA0, 0x09, 0x0D, 0x3000, *range(0x2000, 0x200C)}
 _SAMPLE_STEP = 5  # every fifth glyph is asked whether its font maps it
-_HUGE = 1e6  # points
 _MAX_OBJECTS = 4000
 _THIN_BAR, _SHORT_BAR = 1.6, 2.5  # points
 
@@ -89,19 +91,18 @@ def read_glyphs(page: Any) -> PageGlyphs:
             count = max(pdfium.FPDFText_CountChars(text_page), 0)
             glyphs = _glyphs(text_page, count, x0, y0)
             asked = range(0, count, _SAMPLE_STEP)
-            wrong = sum(pdfium.FPDFText_HasUnicodeMapError(text_page, i) == 1 for i in asked)
-            errors = wrong / len(asked) if asked else 0.0
+            errors = n_map_errors(text_page, asked) / len(asked) if asked else 0.0
         finally:
             pdfium.FPDFText_ClosePage(text_page)
     image_share, n_paths, drawn = _drawn(page, width * height)
     bars: Sequence[Bar] = [Bar(bar.left - x0, bar.right - x0, bar.y - y0) for bar in drawn]
-    turns = Counter(glyph.turn for glyph in glyphs if glyph.size)
+    turns = Counter([turn for *_, size, turn in glyphs if size])
     quarter = turns.most_common(1)[0][0] if turns else 0
     if quarter:
         glyphs = [turned(glyph, quarter, width, height) if glyph.size else glyph for glyph in glyphs]
         bars = ()  # they run upwards now
         width, height = (width, height) if quarter == 2 else (height, width)
-    texts = Counter(glyph.text for glyph in glyphs if glyph.text in (UNMAPPED, _DAMAGED))
+    texts = Counter(map(itemgetter(0), glyphs))
     if texts[_DAMAGED]:
         glyphs = [g._replace(text=UNMAPPED) if g.text == _DAMAGED else g for g in glyphs]
     return PageGlyphs(
@@ -118,55 +119,25 @@ def read_glyphs(page: Any) -> PageGlyphs:
     )
 
 
+_BLANK = frozenset(("", " ", "\n"))
+_MADE = partial(tuple.__new__, Glyph)  # half the price of calling it
 _DAMAGED = "\x00"  # within this module: a glyph whose character means nothing
 
 
 def _glyphs(text_page: Any, count: int, x0: float, y0: float) -> list[Glyph]:
-    unicode, origin = pdfium.FPDFText_GetUnicode, pdfium.FPDFText_GetCharOrigin
-    box, matrix_of, size_of = pdfium.FPDFText_GetCharBox, pdfium.FPDFText_GetMatrix, pdfium.FPDFText_GetFontSize
-    x, y, left, right, low, high = (ctypes.c_double() for _ in range(6))
-    matrix = pdfium.FS_MATRIX()
-    glyphs: list[Glyph] = []
-    add = glyphs.append
-    lead = 0
-    for i in range(count):
-        code = unicode(text_page, i)
-        if 0xD800 <= code <= 0xDBFF:  # PDFium counts a character beyond U+FFFF as two
-            lead = code
-            continue
-        if 0xDC00 <= code <= 0xDFFF and lead:
-            code = 0x10000 + ((lead - 0xD800) << 10) + (code - 0xDC00)
-        lead = 0
-        if code == 0x0A:
-            add(_NEWLINE)
-            continue
-        if code in _SPACES:
-            add(_SPACE)
-            continue
-        origin(text_page, i, x, y)
-        box(text_page, i, left, right, low, high)
-        matrix_of(text_page, i, matrix)
-        size = abs(size_of(text_page, i) * math.hypot(matrix.c, matrix.d))
-        if not 0 < size < _HUGE or not abs(x.value) + abs(y.value) + abs(right.value) + abs(high.value) < _HUGE:
-            # A damaged file may put a glyph nowhere; its text is kept.
-            size, matrix.a, matrix.b = 1.0, 1.0, 0.0
-            x.value = y.value = left.value = right.value = low.value = high.value = 0.0
-        turn = 0 if not matrix.b and matrix.a > 0 else round(math.atan2(matrix.b, matrix.a) * 2 / math.pi) % 4
-        text = chr(code) if 0x20 < code < 0x7F else _text(code)
-        add(
-            Glyph(
-                text,
-                x.value - x0,
-                y.value - y0,
-                left.value - x0,
-                right.value - x0,
-                low.value - y0,
-                high.value - y0,
-                size,
-                turn,
-            )
-        )
-    return glyphs
+    said = [_TEXTS[code] for code in codes(text_page, count)]
+    glyphs = [_NEWLINE if text == "\n" else _SPACE for text in said]
+    at = [i for i, text in enumerate(said) if text not in _BLANK]
+    sizes, turns = sizes_and_turns(text_page, at)
+    x, y, left, right, low, high = (
+        [value - zero for value in column] if zero else column
+        for column, zero in zip(places(text_page, at, sizes, turns), (x0, y0, x0, x0, y0, y0), strict=True)
+    )
+    texts = [said[i] for i in at]
+    made = map(_MADE, zip(texts, x, y, left, right, low, high, sizes, turns, strict=True))
+    for i, glyph in zip(at, made, strict=True):
+        glyphs[i] = glyph
+    return [glyph for glyph, text in zip(glyphs, said, strict=True) if text] if "" in said else glyphs
 
 
 def _text(code: int) -> str:
@@ -185,6 +156,18 @@ def _text(code: int) -> str:
     if 0xE000 <= code <= 0xF8FF:
         return _SYMBOL_FONT.get(char, _DAMAGED)
     return _LIGATURES.get(char, char)
+
+
+class _Texts(dict[int, str]):
+    """What each code of a character reads, found out once."""
+
+    def __missing__(self, code: int) -> str:
+        said = "\n" if code == 0x0A else " " if code in _SPACES else "" if code == NOTHING else _text(code)
+        self[code] = said
+        return said
+
+
+_TEXTS = _Texts()
 
 
 def turned(g: Glyph, quarter: int, width: float, height: float) -> Glyph:

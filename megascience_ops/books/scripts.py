@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from operator import itemgetter
 
 from megascience_ops.books.glyphs import HYPHEN, Glyph
 
@@ -29,6 +30,8 @@ _ACCENTS |= {
     "−": "\u0304",
     "‾": "\u0304",
 }
+_ACCENTED = frozenset(_ACCENTS)
+_SAID, _BASELINE = (itemgetter(Glyph._fields.index(name)) for name in ("text", "y"))
 
 
 def read_line(run: list[Glyph], base_y: float, size: float) -> str:
@@ -38,6 +41,10 @@ def read_line(run: list[Glyph], base_y: float, size: float) -> str:
 
 
 def _text(run: list[Glyph], base_y: float, size: float) -> str:
+    if set(map(_BASELINE, run)) == {base_y} and not any(
+        _level(glyph, base_y, size) for glyph in run if glyph[0] in _SHAPED
+    ):
+        return "".join(map(_SAID, run))  # nothing is raised or lowered, as in most lines
     out: list[str] = []
     i = 0
     while i < len(run):
@@ -124,7 +131,7 @@ def _level(glyph: Glyph, base_y: float, size: float) -> int:
 
 def _accented(run: list[Glyph]) -> list[Glyph]:
     """The run with accents that stand over a letter put onto it."""
-    if not any(glyph.text in _ACCENTS for glyph in run):
+    if _ACCENTED.isdisjoint(map(_SAID, run)):
         return run
     out: list[Glyph] = []
     waiting: Glyph | None = None

@@ -4,7 +4,8 @@
 
 BOOKS is a folder as bench/extraction.py takes it. *cut*: the gold examples of which no one passage holds 60 % of the
 word pairs of the question and 60 % of those of the last 40 words of the solution. *Mtok/s*: million tokens of the book
-per CPU second; ours from pages to passages, with finding blocks and joining the answer key. Everybody counts tokens by
+per CPU second; *ours* from pages to passages, with finding blocks and joining the answer key, *packing* the same once
+they are there. Everybody counts tokens by
 the estimate, which is cheap, or by Tekken where it is there.
 
 Run it with a Python that has the peers, or without them: `pip install semchunk mistral-common pydantic pypdfium2
@@ -25,9 +26,9 @@ from statistics import mean
 from gold.markup import Item, chapters, items, plain
 from triage import whole
 
-from megascience_ops.books.blocks import find_blocks
+from megascience_ops.books.blocks import Block, find_blocks
 from megascience_ops.books.chunks import chunk
-from megascience_ops.books.exercises import join_answers
+from megascience_ops.books.exercises import KeyedAnswer, join_answers
 from megascience_ops.books.read import read_book
 from megascience_ops.books.tokens import SAFETY, count_tokens
 
@@ -38,7 +39,11 @@ HELD, ENDING = 0.6, 40
 
 def ours(pages: Sequence[object], limit: int, count: Count) -> list[str]:
     blocks = find_blocks(pages)  # type: ignore[arg-type]
-    found = chunk(blocks, join_answers(blocks), limit, lambda texts: [count(text) for text in texts])
+    return packed(blocks, join_answers(blocks), limit, count)
+
+
+def packed(blocks: list[Block], keyed: list[KeyedAnswer], limit: int, count: Count) -> list[str]:
+    found = chunk(blocks, keyed, limit, lambda texts: [count(text) for text in texts])
     return [passage.text for passage in found]
 
 
@@ -93,10 +98,13 @@ def report(name: str, gold: list[Item], path: Path, counts: dict[str, Count]) ->
     text = "\n\n".join(page.text for page in pages)
     examples = [item for item in gold if item.kind == "example" and cut([item], [text]) == 0]
     print(f"\n{name}: {len(pages)} pages, {len(examples)} worked examples")
+    blocks = find_blocks(pages)
+    keyed = join_answers(blocks)
     for by, count in counts.items():
         tokens = sum(count(page.text) for page in pages)
         ways: dict[str, Callable[[int], list[str]]] = {
             "ours": lambda limit, count=count: ours(pages, limit, count),  # type: ignore[misc]
+            "packing": lambda limit, count=count: packed(blocks, keyed, limit, count),  # type: ignore[misc]
             "window": lambda limit, count=count: window(text, limit, count),  # type: ignore[misc]
         }
         if importlib.util.find_spec("semchunk"):

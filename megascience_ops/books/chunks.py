@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from megascience_ops.books.answer_key import written
 from megascience_ops.books.blocks import Block
@@ -137,6 +138,7 @@ def _sections(blocks: Sequence[Block]) -> list[str]:
     return paths
 
 
+@lru_cache(1024)  # the blocks of a section share its head
 def _head(text: str) -> str:
     return re.sub(r"[#*\s]+", " ", text.split("\n")[0]).strip()[:100]
 

@@ -38,6 +38,11 @@ def text_of(path: Path) -> str:
     return "\n\n".join(page.text for page in read_book(path).pages)
 
 
+def test_page_of_ten_thousand_characters_is_read_whole(tmp_path: Path) -> None:
+    source = "#set page(width: 2000pt, height: 2000pt)\n#for n in range(2500) [w#n ]"
+    assert re.findall(r"w(\d+)", text_of(typeset(tmp_path, source))) == [str(n) for n in range(2500)]
+
+
 # --- formulas -------------------------------------------------------------------------------------------------------
 
 

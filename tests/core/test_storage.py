@@ -38,6 +38,15 @@ def test_storage_what_is_put_is_there(store: Store) -> None:
     assert store.find("a/b.bin") == b"another"
 
 
+def test_storage_ranges_are_what_stands_there_one_after_the_other(store: Store) -> None:
+    content = bytes(range(256)) * 9_000
+    store.put("a.bin", content)
+    starts, ends = [0, 800, 2_000_000], [16, 801, 2_000_300]
+    assert store.ranges("a.bin", starts, ends) == content[:16] + content[800:801] + content[2_000_000:2_000_300]
+    with pytest.raises(FileNotFoundError, match="nothing.bin"):
+        store.ranges("nothing.bin", [0], [1])
+
+
 def test_storage_what_is_not_there_is_none_or_an_error_that_names_it(store: Store) -> None:
     assert store.find("a/nothing") is None
     assert store.names("a") == []

@@ -70,7 +70,8 @@ def _together(blocks: Sequence[Block]) -> list[tuple[int, list[Block]]]:
 
 
 def _cut_up(unit: Unit, sizes: Sequence[int], printed: Mapping[int, int], limit: int, count: Count) -> list[Unit]:
-    """Its blocks as units of their own, each cut further where it has to be; an answer stays with its block."""
+    """Its blocks in as few units as hold them, the first as full as can be: a solution's end matters more than what
+    follows it. A block that is longer still is cut further; an answer stays with its block."""
     pieces: list[Unit] = []
     for offset, (block, size) in enumerate(zip(unit.blocks, sizes, strict=True)):
         place = unit.first + offset
@@ -80,7 +81,25 @@ def _cut_up(unit: Unit, sizes: Sequence[int], printed: Mapping[int, int], limit:
             level = unit.level if not pieces else block.level if number == 0 else 0
             tokens += printed.get(place, 0) if number == 0 else 0
             pieces.append(Unit((part,), place if number == 0 else -1, level, tokens, answers if number == 0 else ()))
-    return pieces
+    return _filled(pieces, limit)
+
+
+def _filled(pieces: Sequence[Unit], limit: int) -> list[Unit]:
+    """The pieces of a unit, whole blocks put together again as far as they fit."""
+    found: list[Unit] = []
+    for piece in pieces:
+        last = found[-1] if found else None
+        if last is None or min(last.first, piece.first) < 0 or last.tokens + piece.tokens > limit:
+            found.append(piece)
+            continue
+        answers = tuple((len(last.blocks) + at, answer) for at, answer in piece.answers)
+        found[-1] = replace(
+            last,
+            blocks=last.blocks + piece.blocks,
+            tokens=last.tokens + piece.tokens,
+            answers=last.answers + answers,
+        )
+    return found
 
 
 def _split(block: Block, size: int, limit: int, count: Count) -> list[tuple[Block, int]]:

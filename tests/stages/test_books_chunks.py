@@ -55,6 +55,15 @@ def test_headings_stay_with_what_they_head() -> None:
     assert not [passage.text[-40:] for passage in found if passage.text.rsplit("\n", 1)[-1].startswith("#")]
 
 
+def test_example_whole_when_what_follows_it_does_not_fit() -> None:
+    solved = "Solution\n\n" + "\n\n".join(f"Step {n}. " + PROSE for n in range(6)) + "\n\nThe pressure is 41 Pa."
+    book = f"Example 2.1 A Vessel\n\nHow large is the pressure?\n\n{solved}\n\n" + f"{PROSE}\n\n" * 4
+    limit = count_tokens(book) - 40
+    assert any(
+        "How large is" in passage.text and "41 Pa" in passage.text for passage in cut(f"{PROSE}\n\n" * 3 + book, limit)
+    )
+
+
 def test_passage_names_the_headings_it_stands_under() -> None:
     assert [passage.section for passage in cut(BOOK, 2000)] == [
         "Gases",

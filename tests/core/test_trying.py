@@ -40,7 +40,7 @@ def test_try_shows_what_was_asked_and_what_the_run_made_of_each_row(finished_riv
 
 def test_try_writes_completions_and_nothing_else_and_the_run_does_not_pay_again(new_river, tmp_path: Path) -> None:
     river = new_river(tmp_path / "root")
-    river.flow("refine_qa")
+    river.flow("dedup_refined")
     before = river.objects()
 
     of(river, "judge_cot", 2)

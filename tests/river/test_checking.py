@@ -73,7 +73,7 @@ def test_check_flipped_shard_is_refused_by_its_reader_until_it_is_made_again(fin
     file = shard(finished_river)
     flip(file)
     with pytest.raises(ContractError, match=f"{file.name} is damaged.*megascience check"):
-        asyncio.run(finished_river.stage("judge_cot", recompute=True))
+        asyncio.run(finished_river.stage("dedup_refined", recompute=True))
     asyncio.run(finished_river.stage("refine_qa", recompute=True))
     finished_river.flow()
     assert finished_river.engine is not None and finished_river.engine.asked == []  # all of it was kept

@@ -19,7 +19,7 @@ from megascience_ops.books.child import read_in_child
 from megascience_ops.errors import Declined
 
 MUTATED = 8 * int(os.environ.get("MEGASCIENCE_CHAOS", "3"))
-SECONDS = 60.0
+SECONDS = 15.0
 AT_ONCE = os.cpu_count() or 1
 KNOWN = {"corrupt", "crashed", "empty", "encrypted", "no_pages", "too_large", "too_slow", "unsupported", "not_a_book"}
 
@@ -37,7 +37,9 @@ CONTENT = b"BT /F1 12 Tf 72 700 Td (Exercise 1. What is the force on a body of 2
 
 
 def seeds(folder: Path) -> list[bytes]:
-    """A PDF with text, one that refers to itself, one with a bomb; and those of $MEGASCIENCE_PDFS."""
+    """One whose page unpacks to a hundred times its size, then one with text, one that refers to itself, and those of
+    $MEGASCIENCE_PDFS.
+    """
     document = pikepdf.new()
     for _ in range(3):
         page = document.add_blank_page(page_size=(612, 792))
@@ -52,8 +54,8 @@ def seeds(folder: Path) -> list[bytes]:
     document.pages[0].Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(X=form))
     document.pages[0].Contents = pikepdf.Stream(document, b"/X Do")
     document.save(folder / "itself.pdf")
-    document.pages[1].Contents = pikepdf.Stream(document, CONTENT * 400_000)
-    document.save(folder / "bomb.pdf", compress_streams=True)
+    document.pages[1].Contents = pikepdf.Stream(document, CONTENT * 100_000)
+    document.save(folder / "a_bomb.pdf", compress_streams=True)
     more = sorted(Path(os.environ["MEGASCIENCE_PDFS"]).rglob("*.pdf")) if "MEGASCIENCE_PDFS" in os.environ else []
     small = [file for file in more if file.stat().st_size < 3_000_000]
     return [file.read_bytes() for file in [*sorted(folder.glob("*.pdf")), *small]]
@@ -112,7 +114,7 @@ def test_mutated_pdf_is_a_book_or_a_named_aside_within_its_time(tmp_path: Path) 
                 path.unlink()
 
     async def read_all() -> list[tuple[str, float]]:
-        contents = [*made, *(mutated(dice.choice(made), dice) for _ in range(MUTATED))]
+        contents = [*made, *(mutated(dice.choice(made[1:]), dice) for _ in range(MUTATED))]
         return list(await asyncio.gather(*(read(number, content) for number, content in enumerate(contents))))
 
     ends = asyncio.run(read_all())

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from megascience_ops import receipts, tables
 from megascience_ops.config import Settings
+from megascience_ops.dedup.shelf import forget
 from megascience_ops.errors import ContractError
 from megascience_ops.looking import report
 from megascience_ops.receipts import Receipt
@@ -73,7 +74,10 @@ async def take_down(store: Store, recipe: Recipe, book: str, why: str) -> None:
         if receipts.current(store, f"{recipe.name}/batch={batch}/{publish}"):
             await run(Settings(root=store.uri, recipe=recipe.name, batch=batch), publish, recompute=True)
     for held in find(store, recipe, book):  # in completions, the index, and what no current receipt lists
-        _strip(store, held.path, book)
+        if held.path.startswith(f"index/{recipe.name}/signatures/"):
+            forget(store, held.path)
+        else:
+            _strip(store, held.path, book)
 
 
 def _batches(store: Store, recipe: Recipe) -> list[str]:

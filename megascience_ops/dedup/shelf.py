@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from megascience_ops.batch import Batch
 from megascience_ops.dedup.signed import GROUP, File, Flags, Making, Numbers, Signed, grams_of, write
 from megascience_ops.receipts import PartFacts
+from megascience_ops.storage import Store
 
 COLUMNS = ["id", "question", "answer", "standard"]
 LONGEST = 2**40  # characters that no answer has
@@ -116,6 +117,12 @@ class Shelf:
 
     def _kept_path(self, fingerprint: str) -> str:
         return f"{self._folder}/kept/{fingerprint}.parquet"
+
+
+def forget(store: Store, path: str) -> None:
+    """Remove a signature file whole; where its rows are still wanted, it is made again from them."""
+    store.delete(path)
+    store.delete(_grams(path))
 
 
 def _grams(path: str) -> str:

@@ -39,7 +39,7 @@ def all_text(river: River) -> str:
                 for row in pq.read_table(io.BytesIO(content)).to_pylist()
             ]
         else:
-            said.append(content.decode())
+            said.append(content.decode(errors="replace"))
     return "\n".join(said)
 
 

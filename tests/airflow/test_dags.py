@@ -65,7 +65,13 @@ def test_one_stage_has_one_name_everywhere(dag: DAG, name: str) -> None:
 
 def test_every_stage_module_and_prompt_file_is_used() -> None:
     modules = {path.stem for path in (REPOSITORY / "megascience_ops" / "stages").glob("*.py")} - {"__init__"}
-    assert modules == {stage.name for recipe in RECIPES.values() for stage in recipe.stages}
+    ours = [
+        stage
+        for recipe in RECIPES.values()
+        for stage in recipe.stages
+        if stage.writes.__module__.startswith("megascience_ops")
+    ]
+    assert modules == {stage.name for stage in ours}  # a test may have a recipe of its own
     prompts = {prompt.name for stage in STAGES.values() for prompt in stage.prompts}
     assert {path.stem for path in (REPOSITORY / "prompts").glob("*.md")} == prompts
 

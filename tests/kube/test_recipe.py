@@ -35,7 +35,7 @@ def test_recipe_as_pods_on_two_lanes_publishes_the_rows_of_a_local_run(
     assert there == here
 
     tasks = airflow.tasks(curated)
-    assert {name for name in tasks if "/" in name} == {f"{name}/{lane}" for name in ASKING for lane in range(2)}
+    assert {f"{name}/{lane}" for name in ASKING for lane in range(2)} <= set(tasks)
     for name in ASKING:
         receipt = receipts.current(Store("s3://river"), f"textbook_reasoning/batch=pods/{name}")
         assert receipt is not None

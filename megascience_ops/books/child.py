@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from megascience_ops.books.limits import reader_bytes
 from megascience_ops.completions import Image
 from megascience_ops.errors import Declined
 from megascience_ops.strangers import whole
 
-MEMORY_BYTES = 4 * 1024**3
 OUTPUT_BYTES = 512 * 1024**2
 UNREADABLE = 65
 
@@ -70,7 +70,7 @@ async def _child(module: list[str], seconds: float) -> list[str]:
     """The lines that `python -m module` prints."""
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *module, stdout=pipe, stderr=pipe, preexec_fn=partial(_limit, seconds)
+        sys.executable, "-m", *module, stdout=pipe, stderr=pipe, preexec_fn=partial(_limit, seconds, reader_bytes())
     )
     assert child.stdout is not None and child.stderr is not None
     try:
@@ -105,9 +105,9 @@ async def _at_most(stream: asyncio.StreamReader) -> bytes:
     return b"".join(pieces)
 
 
-def _limit(seconds: float) -> None:
+def _limit(seconds: float, memory: int) -> None:
     """In the child: so much memory, no core files, and an end of its own should nobody be left to end it."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     cpu = math.ceil(seconds) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))

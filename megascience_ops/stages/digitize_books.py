@@ -5,7 +5,6 @@ A page of which no usable text could be had is named in the row; a book with too
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -13,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from megascience_ops.books.child import read_in_child
+from megascience_ops.books.limits import readers
 from megascience_ops.config import WHERE, AskingConfig
 from megascience_ops.errors import AnswerError, Unparsed
 from megascience_ops.landing import landing_zone, local_copy
@@ -35,7 +35,7 @@ class Config(AskingConfig):
     max_unread_pages: float = Field(default=0.25, ge=0, le=1)
     seconds_per_book: Annotated[float, WHERE] = Field(default=60, gt=0)
     seconds_per_page: Annotated[float, WHERE] = Field(default=1, gt=0)
-    rows_in_flight: Annotated[int, WHERE] = Field(default=os.cpu_count() or 1, ge=1)
+    rows_in_flight: Annotated[int, WHERE] = Field(default_factory=readers, ge=1)
 
 
 async def run(book: ClassifiedBook, ask: Ask, config: Config) -> Outcome:

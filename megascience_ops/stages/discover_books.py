@@ -7,7 +7,6 @@ only one gets the book. A file with the content of another, or one taken in by a
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from pydantic import Field
 from megascience_ops import seen
 from megascience_ops.batch import Batch
 from megascience_ops.books.child import ReadBook, read_in_child
+from megascience_ops.books.limits import readers
 from megascience_ops.config import WHERE, StageConfig
 from megascience_ops.errors import ContractError, NothingNew
 from megascience_ops.landing import digest, landing_zone, local_copy, source_files
@@ -39,7 +39,7 @@ class Config(StageConfig):
     excerpt_pages: int = Field(default=8, ge=1)
     excerpt_characters: int = Field(default=6000, ge=100)
     seconds_per_book: Annotated[float, WHERE] = Field(default=120, gt=0)
-    rows_in_flight: Annotated[int, WHERE] = Field(default=os.cpu_count() or 1, ge=1)
+    rows_in_flight: Annotated[int, WHERE] = Field(default_factory=readers, ge=1)
 
 
 def source(batch: Batch, config: Config) -> Iterable[SourceFile]:

@@ -1,86 +1,46 @@
-"""PDFs that were cut, flipped, doubled and patched at random: each is a row or a named aside, and no reader lives on.
+"""Broken PDFs through the whole recipe: each is a row or a named aside, no run fails, and no reader outlives its limit.
 
-$MEGASCIENCE_PDFS names a folder with more PDFs to start from; `make test-chaos` makes a thousand of them.
+`make test-chaos` makes a thousand of them; $MEGASCIENCE_PDFS names a folder with more PDFs to start from.
 """
 
 from __future__ import annotations
 
-import asyncio
+import json
 import os
 import random
+import resource
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pikepdf
 import pytest
 
 from megascience_ops.books.child import read_in_child
-from megascience_ops.errors import Declined
+from megascience_ops.books.limits import MOST
+from megascience_ops.checking import check
+from megascience_ops.cli import main
+from megascience_ops.stages import digitize_books, discover_books
+from tests.chaos.mutations import mutated, seeds
 
-MUTATED = 8 * int(os.environ.get("MEGASCIENCE_CHAOS", "3"))
-SECONDS = 15.0
-AT_ONCE = os.cpu_count() or 1
-KNOWN = {"corrupt", "crashed", "empty", "encrypted", "no_pages", "too_large", "too_slow", "unsupported", "not_a_book"}
+if TYPE_CHECKING:
+    from tests.conftest import River
 
-TOKENS = [
-    b"endobj",
-    b"stream",
-    b"/Length 99999999",
-    b"/Kids [1 0 R]",
-    b"/Count -1",
-    b"<<" * 200,
-    b"[" * 2000,
-    b"\x00" * 64,
-]
-CONTENT = b"BT /F1 12 Tf 72 700 Td (Exercise 1. What is the force on a body of 2 kg?) Tj ET "
-
-
-def seeds(folder: Path) -> list[bytes]:
-    """One whose page unpacks to a hundred times its size, then one with text, one that refers to itself, and those of
-    $MEGASCIENCE_PDFS.
-    """
-    document = pikepdf.new()
-    for _ in range(3):
-        page = document.add_blank_page(page_size=(612, 792))
-        font = pikepdf.Dictionary(Type=pikepdf.Name.Font, Subtype=pikepdf.Name.Type1, BaseFont=pikepdf.Name.Helvetica)
-        page.Resources = pikepdf.Dictionary(Font=pikepdf.Dictionary(F1=font))
-        page.Contents = pikepdf.Stream(document, CONTENT * 30)
-    document.save(folder / "text.pdf")
-    form = pikepdf.Stream(document, b"/X Do " * 50)
-    form.stream_dict = pikepdf.Dictionary(Type=pikepdf.Name.XObject, Subtype=pikepdf.Name.Form, BBox=[0, 0, 9, 9])
-    form = document.make_indirect(form)
-    form.stream_dict.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(X=form))
-    document.pages[0].Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(X=form))
-    document.pages[0].Contents = pikepdf.Stream(document, b"/X Do")
-    document.save(folder / "itself.pdf")
-    document.pages[1].Contents = pikepdf.Stream(document, CONTENT * 100_000)
-    document.save(folder / "a_bomb.pdf", compress_streams=True)
-    more = sorted(Path(os.environ["MEGASCIENCE_PDFS"]).rglob("*.pdf")) if "MEGASCIENCE_PDFS" in os.environ else []
-    small = [file for file in more if file.stat().st_size < 3_000_000]
-    return [file.read_bytes() for file in [*sorted(folder.glob("*.pdf")), *small]]
-
-
-def mutated(content: bytes, dice: random.Random) -> bytes:
-    """The PDF after one to five accidents."""
-    for _ in range(dice.randint(1, 5)):
-        if not content:
-            break
-        at, length = dice.randrange(len(content)), dice.choice([1, 4, 100, 5000])
-        kind = dice.choice(["flip", "cut", "drop", "double", "token", "noise"])
-        if kind == "flip":
-            content = content[:at] + bytes([content[at] ^ 1 << dice.randrange(8)]) + content[at + 1 :]
-        elif kind == "cut":
-            content = content[:at]
-        elif kind == "drop":
-            content = content[:at] + content[at + length :]
-        elif kind == "double":
-            content = content[:at] + content[at : at + length] + content[at:]
-        elif kind == "token":
-            content = content[:at] + dice.choice(TOKENS) + content[at:]
-        else:
-            content = content[:at] + dice.randbytes(length) + content[at + length :]
-    return content
+PIECE = 100
+PIECES = int(os.environ.get("MEGASCIENCE_CHAOS", "0")) // 10
+SECONDS = 10.0
+KNOWN = {
+    "corrupt",
+    "crashed",
+    "duplicate_file",
+    "empty",
+    "encrypted",
+    "no_pages",
+    "too_large",
+    "too_slow",
+    "unsupported",
+    "not_a_book",
+}
 
 
 def children() -> list[str]:
@@ -94,32 +54,58 @@ def children() -> list[str]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to see which children are left")
-def test_mutated_pdf_is_a_book_or_a_named_aside_within_its_time(tmp_path: Path) -> None:
-    made = seeds(tmp_path)
-    dice = random.Random(1)
-    turns = asyncio.Semaphore(AT_ONCE)
+@pytest.mark.parametrize("piece", range(max(1, PIECES)))
+def test_mutated_pdf_is_a_book_or_a_named_aside_within_its_time(
+    piece: int, tmp_path: Path, new_river: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dice = random.Random(piece)
+    made = seeds(Path(os.environ["MEGASCIENCE_PDFS"]) if "MEGASCIENCE_PDFS" in os.environ else None)
+    zone = tmp_path / "zone"
+    zone.mkdir()
+    for number in range(PIECE if PIECES else 24):
+        content, happened = mutated(dice.choice(made), dice)
+        (zone / f"{number:03}-{'-'.join(happened)}.pdf").write_bytes(content)
+    said = [f"{file.name},physics,undergraduate" for file in zone.iterdir()]  # so that all of them go all the way
+    (zone / "textbooks.csv").write_text("\n".join(["path,subject,level", *said]))
+    took: list[float] = []
 
-    async def read(number: int, content: bytes) -> tuple[str, float]:
-        async with turns:
-            path = tmp_path / f"{number}.pdf"
-            path.write_bytes(content)
-            began = time.monotonic()
-            try:
-                await read_in_child(path, seconds=SECONDS, max_pages=2000)
-                return "read", time.monotonic() - began
-            except Declined as error:
-                assert error.detail
-                return error.reason, time.monotonic() - began
-            finally:
-                path.unlink()
+    async def timed(*args: Any, **said: Any) -> Any:
+        began = time.monotonic()
+        try:
+            return await read_in_child(*args, **said)
+        finally:
+            took.append(time.monotonic() - began)
 
-    async def read_all() -> list[tuple[str, float]]:
-        contents = [*made, *(mutated(dice.choice(made[1:]), dice) for _ in range(MUTATED))]
-        return list(await asyncio.gather(*(read(number, content) for number, content in enumerate(contents))))
+    for stage in (discover_books, digitize_books):
+        monkeypatch.setattr(stage, "read_in_child", timed)
+    limits = [
+        f"discover_books.seconds_per_book={SECONDS}",
+        f"digitize_books.seconds_per_book={SECONDS}",
+        "discover_books.max_pages=2000",
+    ]
+    told = ["run", "--root", str(tmp_path / "root"), "--batch", "first", "--textbooks", str(zone)]
+    assert main([*told, *(word for limit in limits for word in ("--set", limit))]) == 0
 
-    ends = asyncio.run(read_all())
-    counted = Counter(reason for reason, _ in ends)
-    assert set(counted) <= KNOWN | {"read"}, counted
-    assert max(seconds for _, seconds in ends) < SECONDS + 30
+    river: River = new_river(tmp_path / "unused", benchmarks=False).with_(root=str(tmp_path / "root"))
+    books, asides = {book.path: book for book in river.rows("discover_books")}, river.asides("discover_books")
+    assert {*books, *(aside.id for aside in asides)} == {file.name for file in zone.glob("*.pdf")}
+    assert all(aside.detail for aside in asides)
+    assert {aside.reason for aside in asides} <= KNOWN
+    assert check(river.store, river.recipe).findings == []
+    assert max(took) < max((book.n_pages for book in books.values()), default=0) + SECONDS + 5
     assert not [command for command in children() if "megascience_ops.books" in command]
-    print(f"{len(ends)} PDFs: {dict(counted)}, the slowest {max(seconds for _, seconds in ends):.1f} s")  # noqa: T201
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    assert peak <= MOST
+    ends = Counter(
+        aside.reason
+        for stage in ("discover_books", "digitize_books")
+        for aside in river.asides(stage)
+        if aside.id == aside.row
+    )
+    said = {
+        "books": len(river.rows("digitize_books")),
+        "asides": dict(ends),
+        "slowest": round(max(took), 1),
+        "peak_mb": peak >> 20,
+    }
+    print(json.dumps(said))  # noqa: T201

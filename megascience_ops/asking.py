@@ -55,7 +55,7 @@ class Kept:
         if digest in self._new:
             return self._new[digest]
         name = self._segment_of.get(digest)
-        return self._completions(name)[digest] if name else None
+        return self._completions(name).get(digest) if name else None
 
     def add(self, completion: Completion) -> None:
         """Keep a completion; it is on storage after the next flush."""
@@ -76,19 +76,23 @@ class Kept:
         self._flushed = time.monotonic()
 
     def _learn(self, name: str) -> None:
-        """Know which completions a segment holds; of one that is damaged, they have to be asked for again."""
+        """Know which completions a segment holds; those of one that is damaged have to be asked for again."""
         try:
             with self._store.local(f"{self._folder}/{name}") as file:
                 ids = [row["id"] for row in tables.columns(file, ["id"])]
-        except ValueError as error:
-            log.warning("%s/%s cannot be read, and is asked for again: %s", self._folder, name, error)
+        except tables.Damaged as error:
+            log.warning("%s/%s is asked for again: %s", self._folder, name, error)
             return
         self._segment_of |= dict.fromkeys(ids, name)
 
     def _completions(self, name: str) -> dict[str, Completion]:
         if name not in self._read:
             with self._store.local(f"{self._folder}/{name}") as file:
-                self._read[name] = {one.id: one for one in tables.decode(Completion, file)}
+                try:
+                    self._read[name] = {one.id: one for one in tables.decode(Completion, file)}
+                except tables.Damaged as error:
+                    log.warning("%s/%s is asked for again: %s", self._folder, name, error)
+                    self._read[name] = {}
             if len(self._read) > SEGMENTS_HELD:
                 self._read.popitem(last=False)
         self._read.move_to_end(name)

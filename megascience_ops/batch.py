@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from megascience_ops import receipts
 from megascience_ops.config import Settings
 from megascience_ops.errors import ContractError, NothingNew
-from megascience_ops.receipts import PartFacts, Receipt
+from megascience_ops.receipts import PartFacts, Receipt, listed
 from megascience_ops.rows import Row
 from megascience_ops.stage import DatasetStage, Stage
-from megascience_ops.storage import Store, file_sha256
+from megascience_ops.storage import Store
 
 if TYPE_CHECKING:
     from megascience_ops.engines.engine import Engine
@@ -80,7 +78,7 @@ class Batch:
         """The rows of one shard of what this stage reads."""
         from megascience_ops import tables
 
-        with self._whole(part) as file:
+        with listed(self.store, part.path, part.sha256) as file:
             yield from tables.decode(self.stage.reads, file)
 
     def columns(self, names: Sequence[str], receipt: Receipt | None = None) -> Iterator[dict[str, Any]]:
@@ -88,19 +86,8 @@ class Batch:
         from megascience_ops import tables
 
         for part in (receipt or self.upstream()).parts:
-            with self._whole(part) as file:
+            with listed(self.store, part.path, part.sha256) as file:
                 yield from tables.columns(file, names)
-
-    @contextmanager
-    def _whole(self, part: PartFacts) -> Iterator[Path]:
-        """A shard's file, with what the receipt says is in it. Raises ContractError where it is not."""
-        with self.store.local(part.path) as file:
-            if file_sha256(file) != part.sha256:
-                raise ContractError(
-                    f"{self.store.address(part.path)} is damaged: its sha256 is not its receipt's; "
-                    "`megascience check` says how to make it again"
-                )
-            yield file
 
     def earlier(self) -> list[str]:
         """The batches of this recipe that were begun before this one, first to last."""
@@ -117,4 +104,4 @@ class Batch:
 def batches(store: Store, recipe: str) -> list[str]:
     """The batches of a recipe, in the order in which they were begun."""
     folder = f"index/{recipe}/batches"
-    return [json.loads(store.get(f"{folder}/{name}"))["batch"] for name in store.names(folder)]
+    return [store.json(f"{folder}/{name}")["batch"] for name in store.names(folder)]

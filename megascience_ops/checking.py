@@ -125,7 +125,9 @@ class _StageCheck:
             if path.startswith(f"{self._folder}/completions/"):
                 if not quick and self._rows(path) is None:
                     yield self._finding(
-                        "damaged", path, "these completions cannot be read, and will be asked for again"
+                        "damaged",
+                        path,
+                        "these answers cannot be read, and are asked for again; remove the file",
                     )
             elif path.endswith(".parquet") and self._orphaned(path):
                 yield self._finding("orphan", path, "no receipt lists it")

@@ -26,7 +26,7 @@ from megascience_ops.config import Settings
 from megascience_ops.contamination.certificate import Compared, certificate
 from megascience_ops.contamination.measuring import PLANTED, in_words
 from megascience_ops.errors import ContractError
-from megascience_ops.receipts import Receipt
+from megascience_ops.receipts import Receipt, listed
 from megascience_ops.recipe import recipe
 from megascience_ops.run import opened, run, wait
 from megascience_ops.stages.find_neighbours import benchmark_set
@@ -103,7 +103,7 @@ def _hits(batch: Batch, judged: Receipt) -> bytes:
     def rows() -> Iterator[dict[str, Any]]:
         for part in judged.parts:
             if part.aside_path:
-                with batch.store.local(part.aside_path) as file:
+                with listed(batch.store, part.aside_path, part.aside_sha256) as file:
                     for aside in tables.columns(file, ["row", "reason", "detail", "part", "said"]):
                         if not aside["reason"].startswith(PLANTED):
                             yield {**aside, "texts": aside.pop("part")}

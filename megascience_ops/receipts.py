@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from megascience_ops.errors import ContractError
 from megascience_ops.rows import Frozen
-from megascience_ops.storage import Store
+from megascience_ops.storage import Store, file_sha256
 
 XCOM_BYTES = 2048  # what a receipt may take up in Airflow's database
 
@@ -162,7 +167,8 @@ def current(store: Store, folder: str) -> Receipt | None:
 
 def numbers(store: Store, folder: str) -> list[int]:
     """The numbers of a stage's receipts, the current one last."""
-    return [int(name.removesuffix(".json")) for name in store.names(f"{folder}/receipts")]
+    names = store.names(f"{folder}/receipts")
+    return sorted(int(name.removesuffix(".json")) for name in names if re.fullmatch(r"[0-9]{6,9}\.json", name))
 
 
 def numbered(store: Store, folder: str, number: int) -> Receipt:
@@ -171,7 +177,12 @@ def numbered(store: Store, folder: str, number: int) -> Receipt:
     if content is None:
         there = ", ".join(str(one) for one in numbers(store, folder)) or "none"
         raise ContractError(f"{folder}: no receipt {number}; there are {there}")
-    return Receipt.model_validate_json(content)
+    try:
+        return Receipt.model_validate_json(content)
+    except ValidationError as error:
+        address = store.address(receipt_path(folder, number))
+        said = f"{address}: not a receipt of this version ({error.errors()[0]['msg']}); if it was damaged, remove it, "
+        raise ContractError(f"{said}and the one before it is current") from None
 
 
 def receipt_path(folder: str, number: int) -> str:
@@ -188,6 +199,18 @@ def write(store: Store, folder: str, receipt: Receipt) -> Receipt:
             return there
         receipt = receipt.model_copy(update={"number": there.number + 1})
     return receipt
+
+
+@contextmanager
+def listed(store: Store, path: str, sha256: str | None) -> Iterator[Path]:
+    """A file that a receipt lists, local, with what the receipt says is in it. Raises ContractError where it is not."""
+    with store.local(path) as file:
+        if file_sha256(file) != sha256:
+            raise ContractError(
+                f"{store.address(path)} is damaged: its sha256 is not its receipt's; "
+                "`megascience check` says how to make it again"
+            )
+        yield file
 
 
 def summed(efforts: Iterable[Effort]) -> Effort:

@@ -17,7 +17,7 @@ from megascience_ops.config import AskingConfig, Settings
 from megascience_ops.drafts import Decided, aside_rows
 from megascience_ops.engines.engine import Engine
 from megascience_ops.errors import ContractError
-from megascience_ops.receipts import PartFacts, Receipt
+from megascience_ops.receipts import PartFacts, Receipt, listed
 from megascience_ops.rehearsing import rehearse
 from megascience_ops.rows import AsideRow, Row
 from megascience_ops.run import opened
@@ -127,9 +127,11 @@ def _before(batch: Batch, facts: PartFacts | None) -> dict[str, Row]:
     """The rows and asides of a shard by id, as the receipt lists them."""
     if facts is None:
         return {}
-    rows: list[Row] = [*tables.decode(batch.stage.writes, batch.store.get(facts.path))]
+    with listed(batch.store, facts.path, facts.sha256) as file:
+        rows: list[Row] = [*tables.decode(batch.stage.writes, file)]
     if facts.aside_path:
-        rows += tables.decode(AsideRow, batch.store.get(facts.aside_path))
+        with listed(batch.store, facts.aside_path, facts.aside_sha256) as file:
+            rows += tables.decode(AsideRow, file)
     return {row.id: row for row in rows}
 
 

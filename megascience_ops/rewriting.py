@@ -58,8 +58,10 @@ def _part_without(store: Store, folder: str, facts: PartFacts, model: type[Row],
     with tempfile.TemporaryDirectory() as temporary:
         rows_file, asides_file = Path(temporary) / "rows", Path(temporary) / "asides"
         rows, asides = RowWriter(model, rows_file), RowWriter(AsideRow, asides_file)
-        gone = _copy(store, facts.path, model, book, rows)
-        gone_asides = _copy(store, facts.aside_path, AsideRow, book, asides) if facts.aside_path else []
+        gone = _copy(store, facts.path, facts.sha256, model, book, rows)
+        gone_asides: list[AsideRow] = []
+        if facts.aside_path:
+            gone_asides = _copy(store, facts.aside_path, facts.aside_sha256, AsideRow, book, asides)
         if not gone and not gone_asides:
             rows.abandon()
             asides.abandon()
@@ -76,10 +78,10 @@ def _part_without(store: Store, folder: str, facts: PartFacts, model: type[Row],
         return facts.model_copy(update={"digest": rows.digest, "path": path, "bytes": size, "sha256": sha256})
 
 
-def _copy(store: Store, path: str, model: type[R], book: str, to: RowWriter) -> list[R]:
+def _copy(store: Store, path: str, sha256: str | None, model: type[R], book: str, to: RowWriter) -> list[R]:
     """Write the rows of a file that are not the book's; return those that are."""
     gone = []
-    with store.local(path) as file:
+    with receipts.listed(store, path, sha256) as file:
         for row in tables.decode(model, file):
             if of_book(book, row.id):
                 gone.append(row)

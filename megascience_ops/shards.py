@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from megascience_ops.batch import Batch
 from megascience_ops.drafts import Draft, Shard
 from megascience_ops.errors import TransientError
@@ -85,7 +87,10 @@ class Shards:
     def effort(self, facts: PartFacts) -> Effort:
         """What computing a shard took, where that is known."""
         content = self._store.find(self._effort_path(facts))
-        return Effort.model_validate_json(content) if content else Effort()
+        try:
+            return Effort.model_validate_json(content) if content else Effort()
+        except ValidationError:  # a damaged one is not worth a stage
+            return Effort()
 
     def _path(self, shard: Shard) -> str:
         name = self._part.format(part=shard.part, fingerprint=shard.fingerprint[:8])

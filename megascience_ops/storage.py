@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -61,6 +62,13 @@ class Store:
         """The object's bytes. Raises FileNotFoundError."""
         with self._clear(path):
             return bytes(obstore.get(self._store, path).bytes())
+
+    def json(self, path: str) -> Any:
+        """The JSON that an object holds. Raises FileNotFoundError, and ContractError where it holds something else."""
+        try:
+            return json.loads(self.get(path))
+        except ValueError:
+            raise ContractError(f"{self.address(path)}: not JSON; it was damaged, so put back what was there") from None
 
     def find(self, path: str) -> bytes | None:
         """The object's bytes, or None where there is none."""

@@ -11,6 +11,7 @@ import io
 import json
 import types
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -29,8 +30,26 @@ Sink = io.BytesIO | Path
 GROUP = 1024  # rows of a Parquet row group: what a writer holds, and what a reader decodes at a time
 READ_AT_ONCE = 256
 
+_WRITTEN = {"compression": "zstd", "write_page_checksum": True}  # kept answers have no other checksum
 _STATED = b"megascience_ops"
 _SCALARS = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+class Damaged(ContractError):
+    """A file that is not as it was written."""
+
+
+@contextmanager
+def whole(named: object) -> Iterator[None]:
+    """Whatever Parquet has to say of a file that is not as it was written, as Damaged, with the file's name."""
+    try:
+        yield
+    except (pa.ArrowException, ValueError, IndexError, OSError, Damaged) as error:
+        if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
+            raise  # the disk's, not the file's
+        why = error.args[1] if isinstance(error, Damaged) else str(error).partition("\n")[0].rstrip(".:")
+        said = f"{named} is not as it was written ({why}); `megascience check` says more"
+        raise Damaged(said, why) from error
 
 
 def arrow_schema(model: type[BaseModel]) -> pa.Schema:
@@ -47,7 +66,7 @@ class RowWriter:
 
     def __init__(self, model: type[Row], sink: Sink, stage: str = "") -> None:
         self._model, self._sink, self._stage = model, sink, stage
-        self._writer = pq.ParquetWriter(sink, arrow_schema(model), compression="zstd")
+        self._writer = pq.ParquetWriter(sink, arrow_schema(model), **_WRITTEN)
         self._group: list[Row] = []
         self._hash = hashlib.sha256()
         self._last: str | None = None
@@ -108,7 +127,7 @@ def encode(model: type[Row], rows: Sequence[Row], stated: dict[str, Any]) -> tup
 
 def decode(model: type[R], source: Source) -> Iterator[R]:
     """The rows of a Parquet file, in their order; no more than a few hundred are held."""
-    with pq.ParquetFile(_readable(source), pre_buffer=False) as file:  # or it would read all groups ahead
+    with _opened(source) as file:
         for batch in file.iter_batches(batch_size=READ_AT_ONCE):
             for values in batch.to_pylist():
                 yield model.model_validate(values)
@@ -116,7 +135,7 @@ def decode(model: type[R], source: Source) -> Iterator[R]:
 
 def columns(source: Source, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """These columns of each row of a Parquet file; the others are not decoded."""
-    with pq.ParquetFile(_readable(source), pre_buffer=False) as file:  # or it would read all groups ahead
+    with _opened(source) as file:
         for batch in file.iter_batches(batch_size=READ_AT_ONCE, columns=list(names)):
             yield from batch.to_pylist()
 
@@ -125,7 +144,7 @@ def count(source: Source) -> int | None:
     """How many rows a Parquet file holds; None where it is none, or cut short."""
     try:
         return int(pq.read_metadata(_readable(source)).num_rows)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, ValueError, OSError):
         return None
 
 
@@ -134,9 +153,9 @@ def stated(source: Source) -> dict[str, Any]:
     try:
         metadata = pq.read_metadata(_readable(source)).metadata or {}
         said: dict[str, Any] = json.loads(metadata[_STATED])
-    except (pa.ArrowException, KeyError, ValueError):
+    except (pa.ArrowException, KeyError, ValueError, OSError):
         return {}
-    return said
+    return said if isinstance(said, dict) else {}
 
 
 def count_about(source: Source, about: Callable[[str], bool]) -> int:
@@ -153,14 +172,14 @@ def without(source: Source, about: Callable[[str], bool]) -> bytes | None:
     if not any(batch.num_rows for batch in kept):
         return None
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_batches(kept, pq.read_schema(_readable(source))), sink, compression="zstd")
+    pq.write_table(pa.Table.from_batches(kept, pq.read_schema(_readable(source))), sink, **_WRITTEN)
     return sink.getvalue()
 
 
 def _masked(
     source: Source, about: Callable[[str], bool], *, all: bool = False
 ) -> Iterator[tuple[pa.RecordBatch, list[bool]]]:
-    with pq.ParquetFile(_readable(source), pre_buffer=False) as file:
+    with _opened(source) as file:
         named = [name for name in ("id", "row") if name in file.schema_arrow.names]
         named = [name for name in named if file.schema_arrow.field(name).type == pa.string()]
         if not named and not all:
@@ -168,6 +187,17 @@ def _masked(
         for batch in file.iter_batches(batch_size=READ_AT_ONCE, columns=None if all else named):
             pairs = zip(*(batch.column(name).to_pylist() for name in named), strict=True)
             yield batch, [any(about(one) for one in ids if one) for ids in pairs]
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[pq.ParquetFile]:
+    options = {"pre_buffer": False, "page_checksum_verification": True}  # pre_buffer would read all groups ahead
+    with whole(_name(source)), pq.ParquetFile(_readable(source), **options) as file:
+        yield file
+
+
+def _name(source: Source) -> str:
+    return str(source) if isinstance(source, Path) else "a file of rows"
 
 
 def _readable(source: Source) -> Path | io.BytesIO:

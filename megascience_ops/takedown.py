@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from megascience_ops import receipts, tables
 from megascience_ops.config import Settings
+from megascience_ops.contamination import forgetting
 from megascience_ops.dedup.shelf import forget
 from megascience_ops.errors import ContractError
 from megascience_ops.looking import report
@@ -39,7 +40,7 @@ def find_book(store: Store, recipe: Recipe, named: str) -> str:
     for batch in _batches(store, recipe):
         if receipt := receipts.current(store, f"{recipe.name}/batch={batch}/{recipe.names[0]}"):
             for part in receipt.parts:
-                with store.local(part.path) as file:
+                with receipts.listed(store, part.path, part.sha256) as file:
                     paths |= {row["path"]: row["id"] for row in tables.columns(file, ["path", "id"])}
     if named in paths:
         return paths[named]
@@ -54,10 +55,11 @@ def find(store: Store, recipe: Recipe, book: str) -> list[Held]:
     for folder in (recipe.name, f"datasets/{recipe.name}", f"index/{recipe.name}"):
         for entry in store.entries(folder):
             if entry.path.endswith(".parquet"):
-                with store.local(entry.path) as file:
+                with tables.whole(store.address(entry.path)), store.local(entry.path) as file:
                     if rows := tables.count_about(file, lambda row: of_book(book, row)):
                         found.append(Held(entry.path, rows))
-    return found
+    texts = forgetting.only_said_by(store, recipe.name, book)
+    return [*found, *(Held(path, rows) for path, rows in forgetting.held(store, texts).items())]
 
 
 async def take_down(store: Store, recipe: Recipe, book: str, why: str) -> None:
@@ -67,6 +69,7 @@ async def take_down(store: Store, recipe: Recipe, book: str, why: str) -> None:
     """
     said = {"book": book, "why": why, "when": datetime.now(UTC).isoformat(timespec="seconds")}
     store.create(mark_path(recipe.name, book), json.dumps(said).encode())
+    forgetting.forget(store, forgetting.only_said_by(store, recipe.name, book))  # while its rows tell which those are
     publish = recipe.names[-1]
     for batch in sorted({_batch_of(held.path) for held in find(store, recipe, book)} - {""}):
         store.delete(report.path(recipe.name, batch))
@@ -108,14 +111,14 @@ def _some_ids(store: Store, receipt: Receipt) -> list[str]:
     found = []
     for part in receipt.parts:
         if part.rows_out:
-            with store.local(part.path) as file:
+            with receipts.listed(store, part.path, part.sha256) as file:
                 found.append(str(next(tables.columns(file, ["id"]))["id"]))
     return found
 
 
 def _strip(store: Store, path: str, book: str) -> None:
     """Take the book's rows out of a file that no receipt vouches for; the file goes with the last of its rows."""
-    with store.local(path) as file:
+    with tables.whole(store.address(path)), store.local(path) as file:
         content = tables.without(file, lambda row: of_book(book, row))
     if content is None:
         store.delete(path)

@@ -13,7 +13,7 @@ from typing import Any
 from megascience_ops import tables
 from megascience_ops.contamination.benchmarks import BenchmarkSet
 from megascience_ops.errors import ContractError
-from megascience_ops.receipts import Receipt
+from megascience_ops.receipts import Receipt, listed
 from megascience_ops.stages.judge_contamination import named
 from megascience_ops.storage import Store
 
@@ -57,7 +57,7 @@ class Compared:
     def rows(self) -> Iterator[dict[str, Any]]:
         """Every row that was compared, planted ones too."""
         for part in self.searched.parts:
-            with self.store.local(part.path) as file:
+            with listed(self.store, part.path, part.sha256) as file:
                 yield from tables.columns(file, ["id", "neighbours", "floor", "planted"])
 
     def asides(self) -> dict[str, tuple[str, str]]:
@@ -65,7 +65,7 @@ class Compared:
         found = {}
         for part in self.judged.parts:
             if part.aside_path:
-                with self.store.local(part.aside_path) as file:
+                with listed(self.store, part.aside_path, part.aside_sha256) as file:
                     for aside in tables.columns(file, ["row", "reason", "detail"]):
                         found[aside["row"]] = (aside["reason"], aside["detail"])
         return found

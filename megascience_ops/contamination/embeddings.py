@@ -62,7 +62,7 @@ class KeptEmbeddings:
 
     async def of(self, texts: Sequence[str]) -> Half:
         """One vector for each text, (n, width). What was not known is embedded, in the order of the texts, and kept."""
-        digests = _digests(texts)
+        digests = digests_of(texts)
         unique, first, back = np.unique(digests, axis=0, return_index=True, return_inverse=True)
         missing = np.sort(first[self._find(unique) < 0])
         for start in range(0, len(missing), PART):
@@ -82,7 +82,7 @@ class KeptEmbeddings:
         self.embedded += len(texts)
         order = np.lexsort((digests[:, 1], digests[:, 0]))
         digests, vectors = digests[order], vectors[order]
-        name = f"part-{blake2b(digests.tobytes() + VERSION.encode(), digest_size=8).hexdigest()}.parquet"
+        name = part_name(digests.tobytes())
         self._store.create(f"{self.folder}/{name}", _encoded(digests, vectors))
         self._take_in(name, digests)
 
@@ -125,7 +125,7 @@ class KeptEmbeddings:
             with self._store.local(path) as file, pq.ParquetFile(file) as part:
                 said = json.loads((part.metadata.metadata or {})[_STATED])
                 table = part.read(columns=["digest"]) if said["version"] == VERSION else None
-        except (pa.ArrowException, KeyError, ValueError) as error:
+        except (pa.ArrowException, KeyError, ValueError, OSError) as error:
             log.warning("%s cannot be read, and its texts are embedded again: %s", path, str(error).splitlines()[0])
             self._store.delete(path)
             return
@@ -148,9 +148,15 @@ class KeptEmbeddings:
         self._known, self._place = known[order], np.concatenate((self._place, places))[order]
 
 
-def _digests(texts: Sequence[str]) -> Digests:
+def digests_of(texts: Sequence[str]) -> Digests:
+    """The digests by which texts are known, (n, 2)."""
     hashes = (blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts)
     return np.frombuffer(b"".join(hashes), dtype="<u8").reshape(-1, 2)
+
+
+def part_name(digests: bytes) -> str:
+    """The file that holds the vectors of these texts, and of no others; their digests one after the other."""
+    return f"part-{blake2b(digests + VERSION.encode(), digest_size=8).hexdigest()}.parquet"
 
 
 def _encoded(digests: Digests, vectors: Half) -> bytes:

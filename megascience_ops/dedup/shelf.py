@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from megascience_ops.batch import Batch
 from megascience_ops.dedup.signed import GROUP, File, Flags, Making, Numbers, Signed, grams_of, write
-from megascience_ops.receipts import PartFacts
+from megascience_ops.receipts import PartFacts, listed
 from megascience_ops.storage import Store
 
 COLUMNS = ["id", "question", "answer", "standard"]
@@ -62,7 +62,7 @@ class Shelf:
         for part in self._batch.upstream().parts:
             end = start + part.rows_out
             if np.searchsorted(numbers, start) < np.searchsorted(numbers, end):
-                with self._store.reader(part.path) as content, pq.ParquetFile(content, pre_buffer=False) as file:
+                with self._whole(part) as rows, pq.ParquetFile(rows, pre_buffer=False) as file:
                     for batch in file.iter_batches(GROUP, columns=["question"], use_threads=False):
                         here = numbers[np.searchsorted(numbers, start) : np.searchsorted(numbers, start + len(batch))]
                         found += batch.column(0).take(pa.array(here - start)).to_pylist()
@@ -103,11 +103,14 @@ class Shelf:
         path = self._path(part)
         if self._has(path):
             return
-        with tempfile.TemporaryDirectory(prefix="signatures-") as folder, self._store.local(part.path) as rows:
+        with tempfile.TemporaryDirectory(prefix="signatures-") as folder, self._whole(part) as rows:
             signed = Path(folder) / "signed"
             write(_questions(rows), signed, self._making)
             self._store.create(_grams(path), grams_of(signed))
             self._store.create(path, signed)
+
+    def _whole(self, part: PartFacts) -> AbstractContextManager[Path]:
+        return listed(self._store, part.path, part.sha256)
 
     def _has(self, path: str) -> bool:
         return all(self._store.size(one) is not None for one in (path, _grams(path)))

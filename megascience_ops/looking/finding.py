@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from megascience_ops.errors import ContractError
 from megascience_ops.storage import Store
+from megascience_ops.tables import whole
 
 BULKY = frozenset({"pages", "document", "excerpt", "text", "answer_key"})  # whole books and passages
 
@@ -76,12 +76,12 @@ def column(store: Store, path: str, name: str) -> pa.ChunkedArray:
 @contextmanager
 def opened(store: Store, path: str) -> Iterator[pq.ParquetFile]:
     """A Parquet file of which only what is asked for is fetched. ContractError where it is damaged."""
-    try:
-        with store.reader(path) as content, pq.ParquetFile(content, pre_buffer=False) as file:
-            yield file
-    except (pa.ArrowException, IndexError) as error:
-        said = f"is not as it was written ({str(error).splitlines()[0]}); see `megascience check`"
-        raise ContractError(f"{store.address(path)} {said}") from error
+    with (
+        whole(store.address(path)),
+        store.reader(path) as content,
+        pq.ParquetFile(content, pre_buffer=False) as file,
+    ):
+        yield file
 
 
 def table(file: pq.ParquetFile, group: int, names: Sequence[str] | None = None) -> pa.Table:
@@ -99,7 +99,7 @@ def reach(store: Store, path: str, size: int, name: str) -> tuple[str, str] | No
         with store.reader(path, size) as content:
             content.seek(max(0, size - FOOTER))
             stated = pq.read_metadata(pa.BufferReader(content.read())).row_group(0)
-    except (pa.ArrowException, IndexError):
+    except (pa.ArrowException, ValueError, IndexError, OSError):
         return None  # a longer footer, or a damaged file: whoever looks into it will see
     place = next(at for at in range(stated.num_columns) if stated.column(at).path_in_schema == name)
     values = stated.column(place).statistics

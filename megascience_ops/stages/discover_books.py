@@ -90,8 +90,8 @@ async def preview(batch: Batch, config: Config, some: Sequence[SourceFile]) -> D
     async def decide(file: SourceFile) -> Outcome:
         if (sha256 := digest(zone, file.id)) is None:
             return UNOPENED
-        claim = batch.store.find(_claim_path(batch, sha256[:16]))
-        owner = json.loads(claim)["batch"] if claim else batch.name
+        claim = _claim_path(batch, sha256[:16])
+        owner = batch.store.json(claim)["batch"] if batch.store.size(claim) is not None else batch.name
         return await _taken_in(zone, file, sha256, owner, batch, config)
 
     return decide
@@ -119,7 +119,7 @@ def _claim(batch: Batch, book: str) -> str:
     path = _claim_path(batch, book)
     if batch.store.create(path, json.dumps({"batch": batch.name}).encode()):
         return batch.name
-    owner: str = json.loads(batch.store.get(path))["batch"]
+    owner: str = batch.store.json(path)["batch"]
     return owner
 
 

@@ -6,14 +6,17 @@ import asyncio
 import io
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from megascience_ops import takedown
+from megascience_ops import tables, takedown
 from megascience_ops.checking import check
 from megascience_ops.cli import main
+from megascience_ops.contamination.embeddings import digests_of
+from megascience_ops.contamination.wording import without_options
+from megascience_ops.errors import ContractError
 
 if TYPE_CHECKING:
     from tests.conftest import River
@@ -27,6 +30,10 @@ def book(finished_river: River) -> str:
 
 def take_down(river: River, book: str) -> None:
     asyncio.run(takedown.take_down(river.store, river.recipe, book, "the publisher asked for it"))
+
+
+def held_of(river: River, book: str) -> list[takedown.Held]:
+    return takedown.find(river.store, river.recipe, book)
 
 
 def all_text(river: River) -> str:
@@ -123,3 +130,48 @@ def test_takedown_command_shows_first_and_writes_only_with_yes(finished_river: R
 def test_takedown_of_an_unknown_book_says_how_to_name_one(finished_river: River, capsys) -> None:
     assert main(["takedown", "no-such.pdf", "--root", finished_river.root]) == 65
     assert "no-such.pdf: no batch has such a book; name its path" in capsys.readouterr().err
+
+
+def embedded(river: River) -> set[bytes]:
+    """The digests of all texts whose vectors are kept."""
+    parts = [pq.read_table(io.BytesIO(content)) for content in river.objects("index/embeddings").values()]
+    return {digest for part in parts for digest in part["digest"].to_pylist()}
+
+
+def test_takedown_vectors_of_the_books_questions_go_and_those_of_all_others_stay(
+    finished_river: River, book: str
+) -> None:
+    def of(rows: list[Any]) -> set[bytes]:
+        texts = [form for row in rows for form in (row.question, without_options(row.question)) if form]
+        return {digest.tobytes() for digest in digests_of(texts)}
+
+    asked = finished_river.rows("filter_qa")
+    theirs, others = (of([row for row in asked if (row.source.book_id == book) is is_its]) for is_its in (True, False))
+    before = embedded(finished_river)
+    assert theirs - others and theirs | others <= before
+    assert any(held.path.startswith("index/embeddings/") for held in held_of(finished_river, book))
+    take_down(finished_river, book)
+    assert embedded(finished_river) == before - (theirs - others)
+    finished_river.with_(engine=None).flow()  # all that is left can still be read
+    assert embedded(finished_river) == before - (theirs - others)
+
+
+def test_takedown_question_that_another_book_asks_too_keeps_its_vector(finished_river: River, book: str) -> None:
+    (row, *_) = [row for row in finished_river.rows("filter_qa") if row.source.book_id == book]
+    twin = row.model_copy(update={"id": f"{'0' * 16}/1/1"})
+    finished_river.store.put(
+        "textbook_reasoning/batch=other/filter_qa/x.parquet", tables.encode(type(row), [twin], {})[0]
+    )
+    before = embedded(finished_river)
+    take_down(finished_river, book)
+    (digest,) = digests_of([row.question])
+    assert digest.tobytes() in embedded(finished_river) & before
+
+
+def test_takedown_does_not_copy_a_shard_that_was_harmed_on_storage(finished_river: River, book: str) -> None:
+    part = next(part for part in finished_river.receipt("filter_qa").parts if part.rows_out)
+    content = bytearray(finished_river.store.get(part.path))
+    content[len(content) // 2] ^= 1
+    finished_river.store.put(part.path, bytes(content))
+    with pytest.raises(ContractError, match="is damaged: its sha256"):
+        take_down(finished_river, book)

@@ -28,6 +28,7 @@ from megascience_ops.receipts import Receipt
 from megascience_ops.recipe import recipe
 from megascience_ops.run import run, settle, summary, wait
 from megascience_ops.runner import Lane
+from megascience_ops.strangers import visible
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -41,10 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
         done: int | None = options.command(options)
         return done or 0
     except ContractError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {visible(str(error))}\n")
         return EXIT_CONTRACT
     except TransientError as error:
-        sys.stderr.write(f"error: {error}; it may pass, so try again\n")
+        sys.stderr.write(f"error: {visible(str(error))}; it may pass, so try again\n")
         return EXIT_TRANSIENT
     except NothingNew as nothing:
         sys.stderr.write(f"nothing to do: {nothing}\n")

@@ -32,11 +32,18 @@ class Declined(AnswerError):
     """The engine cannot do this honestly, and says so: asking it again would not help."""
 
 
-class TransientError(Exception):
+class _OneLine(Exception):
+    """Said in one line, whatever it quotes."""
+
+    def __str__(self) -> str:
+        return " ".join(super().__str__().split("\n"))
+
+
+class TransientError(_OneLine):
     """A server, a network or a disk failed for now: the same command may succeed later (exit code 75)."""
 
 
-class ContractError(Exception):
+class ContractError(_OneLine):
     """Something only a person can mend, named in one line together with the fix (exit code 65)."""
 
 

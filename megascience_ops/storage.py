@@ -143,6 +143,8 @@ class Store:
                 obstore.delete(self._store, path)
             except (FileNotFoundError, NotFoundError):
                 return
+            except TypeError as error:  # what obstore says here of a path that is none
+                raise ValueError("this names no object") from error
 
     def address(self, path: str) -> str:
         """The path as a person would open it."""
@@ -263,7 +265,10 @@ def _open_s3(uri: str) -> Any:
         options["credential_provider"] = Boto3CredentialProvider()
     except (ImportError, ValueError):  # ValueError: the chain is empty; the environment may still name a region
         options.setdefault("region", os.environ.get("AWS_REGION", "us-east-1"))
-    return from_url(uri, **options)
+    try:
+        return from_url(uri, **options)
+    except (BaseError, ValueError) as error:
+        raise ContractError(f"{uri}: no address of a bucket; write s3://bucket/prefix") from error
 
 
 def file_sha256(file: Path) -> str:

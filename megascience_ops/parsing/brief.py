@@ -84,7 +84,10 @@ def _json(text: str) -> dict[str, Any]:
 
     A backslash that JSON does not know is one of a formula, in a sentence that nobody reads for its verdict.
     """
-    text = _ESCAPE.sub(lambda escape: escape[0] if escape[1] else r"\\", spoken(text))
+    text = text.strip()
+    if not (text.startswith("{") and text.endswith("}")):  # then nothing was thought before it, whatever it quotes
+        text = spoken(text)
+    text = _ESCAPE.sub(lambda escape: escape[0] if escape[1] else r"\\", text)
     decoder = json.JSONDecoder(object_pairs_hook=_once, strict=False)
     found: dict[str, Any] | None = None
     end = 0

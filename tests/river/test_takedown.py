@@ -152,7 +152,7 @@ def test_takedown_vectors_of_the_books_questions_go_and_those_of_all_others_stay
     assert any(held.path.startswith("index/embeddings/") for held in held_of(finished_river, book))
     take_down(finished_river, book)
     assert embedded(finished_river) == before - (theirs - others)
-    finished_river.with_(engine=None).flow()  # all that is left can still be read
+    finished_river.flow()  # all that is left can still be read
     assert embedded(finished_river) == before - (theirs - others)
 
 

@@ -13,10 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from megascience_ops import parsing
 from megascience_ops.completions import Completion, Request
 from megascience_ops.engines.rules import books, extraction, judgements
 from megascience_ops.engines.rules.contamination import same_as_each, same_question
-from megascience_ops.errors import Declined
+from megascience_ops.errors import Declined, Unparsed
 from megascience_ops.rows import Subject
 
 if TYPE_CHECKING:
@@ -70,7 +71,12 @@ def _briefly(rule: Rule) -> Rule:
 
 
 def _reference_answer(slots: Slots) -> str:
-    return f"Reference Answer: {judgements.short_answer(slots['QUESTION'], slots['ANSWER']) or '[NONE]'}"
+    said = f"Reference Answer: {judgements.short_answer(slots['QUESTION'], slots['ANSWER']) or '[NONE]'}"
+    try:
+        parsing.reference_answer(said)
+    except Unparsed as error:
+        raise Declined("declined", f"what stands there cannot be told from a label: {error.reason}") from None
+    return said
 
 
 def _decision(yes: bool, because: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from megascience_ops import parsing
 from megascience_ops.books.pairs import RulePair, damaged, pairs
 from megascience_ops.engines.rules.judgements import is_explained, short_answer
-from megascience_ops.errors import Unparsed
+from megascience_ops.errors import Declined, Unparsed
 
 HIGH_STANDARD_WORDS = 25
 
@@ -30,7 +31,11 @@ def refine(slots: Slots) -> str:
     short = short_answer(question, answer)
     if short == answer and "\\boxed" not in answer:
         answer = f"\\boxed{{{answer}}}"
-    return f"Refined Question: {question}\nRefined Answer: {answer}"
+    said = f"Refined Question: {question}\nRefined Answer: {answer}"
+    with suppress(Unparsed):
+        if parsing.refined(said) == parsing.QuestionAnswer(question, answer):
+            return said
+    raise Declined("declined", "the pair holds what cannot be told from the labels of a refined pair")
 
 
 def _sound(slots: Slots) -> list[RulePair]:

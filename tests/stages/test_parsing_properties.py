@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from megascience_ops import parsing
 from megascience_ops.errors import Unparsed
+from megascience_ops.parsing.labels import RULE
 from megascience_ops.parsing.verdicts import Fault, Level, Subject
 
 PARSERS: list[Callable[[str], Any]] = [
@@ -41,7 +42,7 @@ words = st.text("abcxyz αβé0123456789+-=,;?$^{}\\/()", min_size=1, max_size=4
 prose = (
     st.lists(words.filter(bool), min_size=1, max_size=4)
     .map("\n".join)
-    .filter(lambda text: "..." not in text and text[:1].isalnum())
+    .filter(lambda text: "..." not in text and text[:1].isalnum() and not RULE.fullmatch(text.split("\n")[-1]))
 )
 pairs = st.builds(parsing.QuestionAnswer, prose, st.none() | prose)
 

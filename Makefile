@@ -34,7 +34,7 @@ test-vllm: $(VENV)/installed-test ## tests with a real vLLM on the CPU (it gets 
 	@$(BIN)/python tests/vllm/up.py $(VENV)/vllm
 	@MEGASCIENCE_VLLM=$(VENV)/vllm $(BIN)/python -m pytest -q -n 0 tests/vllm
 
-test-kube: $(VENV)/installed-test ## tests with pods on a real Kubernetes (CONTRIBUTING.md says which; some minutes)
+test-kube: $(VENV)/installed-kube ## tests with pods on a real Kubernetes (CONTRIBUTING.md says which; some minutes)
 	@MEGASCIENCE_KUBE_FOLDER="$(CURDIR)/$(VENV)/kube" $(BIN)/python -m pytest -q -n 0 tests/kube
 
 test-chaos: $(VENV)/installed-test ## kills, faults and broken PDFs by the hundred (half an hour)
@@ -85,6 +85,11 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/installed-test: $(VENV)/installed
 	@echo "Installing the test tools into .venv (once)"
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[airflow,examples,kubernetes,s3,test]'
+	@touch $@
+
+$(VENV)/installed-kube: $(VENV)/installed-test
+	@echo "Installing PostgreSQL into .venv (once)"
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[airflow,examples,kubernetes,postgres,s3,test,kube]'
 	@touch $@
 
 $(VENV)/installed-browser: $(VENV)/installed-test

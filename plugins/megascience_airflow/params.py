@@ -27,10 +27,10 @@ MODEL_FIELD = "model_"  # before the name of a stage: the field of its model
 
 
 def trigger_form(recipe: Recipe, *, by_hand: bool = True) -> dict[str, Param]:
-    """The params of a recipe's DAG. $MEGASCIENCE_TEXTBOOKS, _BATCH and _ROOT are the defaults of their fields.
+    """The params of a recipe's DAG. $MEGASCIENCE_TEXTBOOKS and its like are the defaults of their fields.
 
-    `by_hand`: for a DAG that people trigger. Where Airflow starts the runs, a batch is named after its run, and takes
-    the books that are new.
+    `by_hand`: for a DAG that people trigger. Where Airflow starts the runs, a batch is named after its run, takes the
+    books that are new, and has all lanes there are.
     """
     return {
         "recipe": Param(recipe.name, const=recipe.name),  # const: not shown, and not to be changed
@@ -107,7 +107,7 @@ def _everyday(by_hand: bool) -> dict[str, Param]:
             minimum=1,
         ),
         "lanes": Param(
-            1,
+            1 if by_hand else most_lanes(),
             title="Lanes",
             description="Workers, or pods, at once on each stage that asks a model; as many as $MEGASCIENCE_LANES "
             "allows.",
@@ -206,7 +206,7 @@ def _quality() -> dict[str, Param]:
             section=QUALITY,
         ),
         "approve": Param(
-            False,
+            os.environ.get("MEGASCIENCE_APPROVE", "").lower() in ("1", "true", "yes"),
             title="Approve before publishing",
             description="Wait for a person who has seen the funnel and some rows (Required Actions).",
             type="boolean",

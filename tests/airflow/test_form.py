@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 
-from megascience_airflow.params import asking
+from megascience_airflow.params import asking, trigger_form
 from megascience_airflow.run_settings import run_settings, stage_command, told
 from megascience_ops.recipes import TEXTBOOK_REASONING
 
@@ -170,3 +170,13 @@ def test_fields_that_contradict_each_other_are_refused_in_one_line(dag: DAG, tol
 def test_partition_key_that_cannot_name_a_batch_is_refused(dag: DAG) -> None:
     with pytest.raises(AirflowFailException, match="'../etc' cannot name a batch"):
         settled(dag, {"partition_key": "../etc"})
+
+
+def test_form_of_runs_that_airflow_starts_has_all_lanes_and_waits_where_the_environment_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MEGASCIENCE_LANES", "4")
+    monkeypatch.setenv("MEGASCIENCE_APPROVE", "true")
+    by_itself, by_hand = (trigger_form(TEXTBOOK_REASONING, by_hand=by_hand) for by_hand in (False, True))
+    assert (by_itself["lanes"].value, by_hand["lanes"].value) == (4, 1)
+    assert by_itself["approve"].value is by_hand["approve"].value is True

@@ -25,7 +25,7 @@ LANES = 2
 class Airflow:
     """`start` and `stop` it, or `kill` all of it; the database stays, so that it can be started again."""
 
-    def __init__(self, home: Path, pods: Path, kubeconfig: str) -> None:
+    def __init__(self, home: Path, database: str, pods: Path, kubeconfig: str, landing: str) -> None:
         ports = [free_port() for _ in range(4)]
         self.home, self.pods, self.url = home, pods, f"http://127.0.0.1:{ports[0]}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -34,6 +34,7 @@ class Airflow:
             **os.environ,
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
             "AIRFLOW_HOME": str(home),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
             "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -56,6 +57,9 @@ class Airflow:
             "KUBECONFIG": kubeconfig,
             "MEGASCIENCE_PODS": str(pods),
             "MEGASCIENCE_LANES": str(LANES),
+            "MEGASCIENCE_TEXTBOOKS": landing,
+            "MEGASCIENCE_ROOT": landing + "-root",
+            "MEGASCIENCE_WATCH_SECONDS": "2",
         }
 
     def start(self) -> None:

@@ -7,6 +7,7 @@ s3/ceph_up.sh. Its node has to be this machine: pods reach the servers of these 
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -26,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "docker"))  # seed.py
 sys.path.insert(0, str(Path(__file__).parent))  # the modules beside this one
 
 import seed
-from airflow_service import Airflow
+from airflow_service import Airflow, free_port
+from database_service import PostgreSQL
 from model_service import Model
 from storage_service import S3_VARIABLES, moto
 
@@ -35,6 +37,7 @@ TOOLS = os.environ.get("MEGASCIENCE_TOOLS", "")
 IMAGE = "localhost/megascience-stage:test"
 BASE = "python:3.11.14-slim-bookworm"
 GPUS = 2
+LANDING = "s3://river/landing"
 
 KEPT = os.environ.get("MEGASCIENCE_KUBE_FOLDER", "")  # set by make test-kube: what takes long to make is kept there
 GIVEN = os.environ.get("KUBECONFIG", ""), os.environ.get("MEGASCIENCE_KUBE_IMAGE", "")
@@ -92,6 +95,7 @@ class Cluster:
 def folder() -> Iterator[Path]:
     """A short path: sockets have one too."""
     made = Path(tempfile.mkdtemp(prefix="ms-", dir="/tmp"))
+    made.chmod(0o711)  # PostgreSQL, which is not root, has a folder in it
     yield made
     shutil.rmtree(made, ignore_errors=True)
 
@@ -115,6 +119,33 @@ def kubeconfig() -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture(scope="session")
+def guarded(kubeconfig: tuple[str, str], folder: Path) -> Iterator[dict[str, str]]:
+    """What to change of an admin's way to the cluster for one where rights count; {} where they count anyway.
+
+    The scripts' cluster lets everybody do everything. So the command of its API server is started once more beside it,
+    on the same state, with a port of its own and with RBAC.
+    """
+    if all(GIVEN):
+        yield {}
+        return
+    started = dict(line.split()[:2] for line in (Path(KEPT) / "pids").read_text().splitlines())
+    arguments = Path(f"/proc/{started['apiserver']}/cmdline").read_text().strip("\0").split("\0")
+    port = free_port()
+    instead = {"--secure-port": f"--secure-port={port}", "--authorization-mode": "--authorization-mode=RBAC"}
+    command = [instead.get(argument.partition("=")[0], argument) for argument in arguments]
+    with (folder / "guarded.log").open("wb") as log:
+        beside = subprocess.Popen(command, cwd=KEPT, stdout=log, stderr=log)
+    try:
+        server = f"https://127.0.0.1:{port}"
+        look = ["kubectl", "--kubeconfig", kubeconfig[0], "--server", server, "get", "--raw", "/readyz"]
+        Airflow.until(lambda: subprocess.run(look, capture_output=True).stdout == b"ok", 120, "RBAC is ready")
+        yield {"server": server}
+    finally:
+        beside.terminate()
+        beside.wait(60)
+
+
+@pytest.fixture(scope="session")
 def storage(folder: Path) -> Iterator[dict[str, str]]:
     """The variables by which a real S3 server is reached, from here and from pods, with the bucket `river` in it."""
     if TOOLS:
@@ -134,7 +165,9 @@ def storage(folder: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def cluster(kubeconfig: tuple[str, str], storage: dict[str, str], folder: Path) -> Iterator[Cluster]:
+def cluster(
+    kubeconfig: tuple[str, str], guarded: dict[str, str], storage: dict[str, str], folder: Path
+) -> Iterator[Cluster]:
     """A namespace with our Role for Airflow, the storage's keys, and the claim for models."""
     admin, image = kubeconfig
     made = Cluster(admin, str(folder / "airflow.kubeconfig"), f"ms-{uuid.uuid4().hex[:8]}", image)
@@ -146,7 +179,8 @@ def cluster(kubeconfig: tuple[str, str], storage: dict[str, str], folder: Path) 
         others = {name: value for name, value in storage.items() if name not in secret}
         named = {"apiVersion": "v1", "metadata": {"name": "megascience"}}
         made.apply({**named, "kind": "Secret", "stringData": secret}, {**named, "kind": "ConfigMap", "data": others})
-        Path(made.airflow).write_text(yaml.safe_dump(as_service_account(made, "airflow-scheduler")), encoding="utf-8")
+        airflow = as_service_account(made, "airflow-scheduler", guarded)
+        Path(made.airflow).write_text(yaml.safe_dump(airflow), encoding="utf-8")
         yield made
     finally:
         made.kubectl("delete", "namespace", made.namespace, "--wait=false")
@@ -164,11 +198,16 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def airflow(cluster: Cluster, folder: Path) -> Iterator[Airflow]:
-    """Airflow with our DAG, whose asking stages run in pods on two lanes."""
-    service = Airflow(folder / "airflow", pods_file(cluster, folder), cluster.airflow)
-    service.start()
-    yield service
-    service.stop()
+    """Airflow on PostgreSQL with our DAG, whose asking stages run in pods on two lanes."""
+    database = PostgreSQL(folder / "pg")
+    service = Airflow(folder / "airflow", database.url, pods_file(cluster, folder), cluster.airflow, LANDING)
+    database.start()
+    try:
+        service.start()
+        yield service
+        service.stop()
+    finally:
+        database.stop()
 
 
 @pytest.fixture(scope="session")
@@ -213,22 +252,24 @@ def pods_file(cluster: Cluster, folder: Path, stages: dict[str, str] | None = No
             "gpu": {"template": str(folder / "gpu.yaml"), "memory": "8Gi", "gpus": 1, "pool": "gpu"},
         },
         "stages": {**dict.fromkeys(asking, "small"), **(stages or {})},
-        "poll_seconds": 2,
-        "logging_seconds": 2,
+        "poll_seconds": 5,  # sooner, and a busy scheduler hears of a task that goes on before it hears that it was put off
+        "logging_seconds": 10,
     }
     path = folder / "pods.yaml"
     path.write_text(yaml.safe_dump(told), encoding="utf-8")
     return path
 
 
-def as_service_account(cluster: Cluster, name: str) -> dict[str, Any]:
-    """A kubeconfig for a service account."""
+def as_service_account(cluster: Cluster, name: str, place: dict[str, str]) -> dict[str, Any]:
+    """A kubeconfig for a service account, which goes to another place."""
     config: dict[str, Any] = json.loads(cluster.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
+    config["clusters"][0]["cluster"] |= place
     token = {"name": f"{name}-token", "annotations": {"kubernetes.io/service-account.name": name}}
     kind = "kubernetes.io/service-account-token"
     cluster.apply({"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": token})
-    found = cluster.kubectl("get", "secret", f"{name}-token", "-o", "go-template={{.data.token | base64decode}}")
-    config["users"] = [{"name": name, "user": {"token": found}}]
+    look = ["get", "secret", f"{name}-token", "-o", "jsonpath={.data.token}"]
+    found = Airflow.until(lambda: cluster.kubectl(*look), 60, "a token is made")
+    config["users"] = [{"name": name, "user": {"token": base64.b64decode(found).decode()}}]
     config["contexts"][0]["context"] |= {"user": name, "namespace": cluster.namespace}
     return config
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from conftest import LANDING
 from megascience_ops import receipts
 from megascience_ops.config import AskingConfig
 from megascience_ops.recipes import TEXTBOOK_REASONING
@@ -53,6 +54,22 @@ def test_recipe_again_starts_no_pod(airflow: Airflow, cluster: Cluster, curated:
     again = airflow.trigger(**form, stages=["extract_qa", "refine_qa"])
     assert airflow.finished(again, 600) == "success"
     assert cluster.started() == started
+
+
+def test_book_that_lands_in_the_bucket_starts_a_run(airflow: Airflow, curated: str, books: Path) -> None:
+    arrivals = "dags/textbook_reasoning_arrivals"
+    airflow.call("PATCH", arrivals, {"is_paused": False})
+    try:
+        Store(LANDING).put("physics/newtonian.pdf", books / "newtonian_mechanics.pdf")
+        found = airflow.until(lambda: airflow.call("GET", f"{arrivals}/dagRuns")["dag_runs"], 120, "a run has started")
+        place = f"{arrivals}/dagRuns/{found[0]['dag_run_id']}"
+        first = f"{place}/taskInstances/discover_books"
+        airflow.until(lambda: airflow.call("GET", first)["state"] == "success", 120, "the books are discovered")
+        said = airflow.call("GET", f"{first}/xcomEntries/return_value")["value"]
+        assert json.loads(said)["rows_out"] == 1 if isinstance(said, str) else said["rows_out"] == 1
+        airflow.call("PATCH", place, {"state": "failed"})
+    finally:
+        airflow.call("PATCH", arrivals, {"is_paused": True})
 
 
 def published(root: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset
 
 from megascience_airflow.params import most_lanes
+from megascience_ops.recipe import recipe
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
@@ -42,10 +43,35 @@ def nothing_came(stage: Stage, run: RunSettings, summary: Mapping[str, Any]) -> 
 
 def skip_downstream(task: BaseOperator) -> None:
     """Skip all tasks after this one, whatever their trigger rules say."""
+    _skip(dict.fromkeys(task.get_flat_relative_ids(upstream=False), 0))
+
+
+def skip_what_is_left_out(first: BaseOperator, run: RunSettings) -> None:
+    """Skip at once, without a worker for each, the stages before the first one of this run, and lanes it does not have.
+
+    Other stages that are left out keep one lane: those after it wait for those before, and a failure reaches the end of
+    the DAG. It skips itself in its turn, or the last stage of the run does when it has ended well.
+    """
+    dag = first.get_dag()
+    assert dag is not None
+    order = [task.task_id for task in dag.topological_sort()]
+    begin = next(place for place, name in enumerate(order) if name in run.stages)
+    kept = {name: run.lanes if name in run.stages else int(place > begin) for place, name in enumerate(order)}
+    del kept[first.task_id]
+    _skip(kept)
+
+
+def is_last(stage: Stage, run: RunSettings) -> bool:
+    """Has the run no stage after this one?"""
+    return stage.name == max(run.stages, key=recipe(run.recipe).names.index)
+
+
+def _skip(kept: Mapping[str, int]) -> None:
+    """Skip these tasks but for so many of their lanes; without lanes, one is the task itself."""
     from airflow.sdk.execution_time.comms import SkipDownstreamTasks
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 
-    after = sorted(task.get_flat_relative_ids(upstream=False))
-    lanes = [(name, lane) for name in after for lane in range(most_lanes())]  # a stage in lanes has no task but these
-    if after:
-        SUPERVISOR_COMMS.send(SkipDownstreamTasks(tasks=[*after, *lanes]))
+    whole = [name for name, lanes in kept.items() if not lanes]
+    lanes = [(name, lane) for name, first in kept.items() for lane in range(first, most_lanes())]
+    if whole or lanes:
+        SUPERVISOR_COMMS.send(SkipDownstreamTasks(tasks=[*whole, *lanes]))

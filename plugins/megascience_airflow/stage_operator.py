@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipExceptio
 
 from megascience_airflow.endings import RETRIES, StageRefused
 from megascience_airflow.local import LocalCommand
-from megascience_airflow.outcome import announce, nothing_came, skip_downstream
+from megascience_airflow.outcome import announce, is_last, nothing_came, skip_downstream, skip_what_is_left_out
 from megascience_airflow.params import most_lanes
 from megascience_airflow.pod_settings import IN_THE_POD, PodKind, pod_settings
 from megascience_airflow.run_settings import RunSettings, run_settings, stage_command, told
@@ -87,6 +87,8 @@ class StageOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the stage's command, as a subprocess of the worker or in a pod."""
         run, kind = run_settings(context), self._pod_kind()
+        if not self.upstream_task_ids:
+            skip_what_is_left_out(self, run)
         if self.stage.name not in run.stages:
             raise AirflowSkipException(f"{self.stage.name} is not among the stages of this run")
         if (self.lane or 0) >= run.lanes:
@@ -120,6 +122,8 @@ class StageOperator(BaseOperator):
         announce(context, self.outlets, run, summary)
         if nothing_came(self.stage, run, summary):
             self.log.info("no textbook here is new: the stages after this one are skipped")
+            skip_downstream(self)
+        elif is_last(self.stage, run):
             skip_downstream(self)
         return summary
 

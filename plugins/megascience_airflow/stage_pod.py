@@ -9,7 +9,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import TRANSIENT_STATUS_CODES
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
@@ -20,8 +20,10 @@ from urllib3.exceptions import HTTPError
 
 from megascience_airflow.endings import StageFailed, StageInterrupted, StageOutOfMemory, StageRefused, ending
 from megascience_airflow.pod_settings import BASE, PODS, PodKind, PodSettings
+from megascience_airflow.pod_trigger import StagePodTrigger
 
 if TYPE_CHECKING:
+    from airflow.providers.cncf.kubernetes.triggers.pod import KubernetesPodTrigger
     from airflow.sdk import Context
     from kubernetes.client.models import V1Pod
 
@@ -71,6 +73,10 @@ class StagePod(KubernetesPodOperator):
         self.trigger_kwargs = {"shards": shards}
         with self._cluster_answers():
             self.execute_async(context)
+
+    def defer(self, *, trigger: KubernetesPodTrigger, **kwargs: Any) -> NoReturn:
+        """Wait for the pod by a trigger of ours. Raises TaskDeferred."""
+        super().defer(trigger=StagePodTrigger(**trigger.serialize()[1]), **kwargs)
 
     def trigger_reentry(self, context: Context, event: dict[str, Any]) -> None:
         """Take up after the trigger. Raises TaskDeferred where the pod goes on, and what its end means otherwise."""

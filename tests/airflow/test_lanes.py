@@ -50,6 +50,21 @@ def test_run_uses_the_lanes_of_its_form_labels_them_and_skips_the_others(laned: 
     assert [lanes[number].rendered_map_index for number in range(2)] == ["lane 1/2", "lane 2/2"]
 
 
+def test_lanes_and_stages_that_a_run_leaves_out_take_no_worker(laned: DagRun) -> None:
+    began = {(one.task_id, one.map_index) for one in laned.get_task_instances() if one.try_number > 0}
+    assert began == {("discover_books", -1), ("screen_books", -1), ("classify_books", 0), ("classify_books", 1)}
+
+
+def test_stage_that_fails_fails_its_run_whatever_is_left_out(
+    lanes_dag: DAG, laned: DagRun, told: dict[str, Any]
+) -> None:
+    told = {**told, "lanes": 2, "stages": ["discover_books", "digitize_books", "chunk_books"]}
+    run = lanes_dag.test(run_conf={**told, "batch": "with-gaps"})
+    assert run.state == "failed"  # digitize_books reads what nobody has classified
+    states = {one.task_id: str(one.state) for one in run.get_task_instances() if one.map_index < 1}
+    assert (states["classify_books"], states["chunk_books"]) == ("skipped", "upstream_failed")
+
+
 def test_last_lane_to_finish_returns_the_receipt(laned: DagRun) -> None:
     lanes = [one for one in laned.get_task_instances() if one.task_id == "classify_books" and one.map_index < 2]
     said = [one.xcom_pull("classify_books", map_indexes=one.map_index) for one in lanes]

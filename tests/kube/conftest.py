@@ -252,7 +252,7 @@ def pods_file(cluster: Cluster, folder: Path, stages: dict[str, str] | None = No
             "gpu": {"template": str(folder / "gpu.yaml"), "memory": "8Gi", "gpus": 1, "pool": "gpu"},
         },
         "stages": {**dict.fromkeys(asking, "small"), **(stages or {})},
-        "poll_seconds": 5,  # sooner, and a busy scheduler hears of a task that goes on before it hears that it was put off
+        "poll_seconds": 5,
         "logging_seconds": 10,
     }
     path = folder / "pods.yaml"

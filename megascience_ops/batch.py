@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from megascience_ops.engines.engine import Engine
     from megascience_ops.recipe import Recipe
 
+FEWEST_SHARDS = 8  # of a batch
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -94,14 +96,24 @@ class Batch:
         order = batches(self.store, self.recipe.name)
         return order[: order.index(self.name)] if self.name in order else order
 
-    def enrol(self) -> None:
-        """Give this batch its place in the order of batches, once and for good."""
-        while self.name not in (order := batches(self.store, self.recipe.name)):
-            content = json.dumps({"batch": self.name}).encode()
-            self.store.create(f"index/{self.recipe.name}/batches/{len(order) + 1:06}.json", content)
+    def enrol(self, shards: int) -> None:
+        """Give this batch its place in the order of batches, and its number of shards, once and for good."""
+        while self.name not in (begun := _begun(self.store, self.recipe.name)):
+            content = json.dumps({"batch": self.name, "shards": shards}).encode()
+            self.store.create(f"index/{self.recipe.name}/batches/{len(begun) + 1:06}.json", content)
+
+    def shards(self) -> int | None:
+        """Over how many shards its books are dealt out, where it has begun."""
+        return _begun(self.store, self.recipe.name).get(self.name)
 
 
 def batches(store: Store, recipe: str) -> list[str]:
     """The batches of a recipe, in the order in which they were begun."""
+    return list(_begun(store, recipe))
+
+
+def _begun(store: Store, recipe: str) -> dict[str, int]:
+    """The number of shards of each batch, in the order in which they were begun."""
     folder = f"index/{recipe}/batches"
-    return [store.json(f"{folder}/{name}")["batch"] for name in store.names(folder)]
+    said = [store.json(f"{folder}/{name}") for name in store.names(folder)]
+    return {one["batch"]: one.get("shards", FEWEST_SHARDS) for one in said}

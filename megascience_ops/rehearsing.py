@@ -16,15 +16,13 @@ from megascience_ops.batch import Batch
 from megascience_ops.completions import Completion, Request
 from megascience_ops.computing import RunRow, decide_row, first_error
 from megascience_ops.config import AskingConfig, StageConfig
+from megascience_ops.dealing import Placed, placed
 from megascience_ops.drafts import Decided
 from megascience_ops.errors import ContractError
 from megascience_ops.rows import Row
-from megascience_ops.runner import source_shard
 from megascience_ops.stage import DatasetStage
 
 T = TypeVar("T")
-
-Placed = tuple[int, Row]  # a row, after the number of the shard in which it lies
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def few_rows(batch: Batch, config: StageConfig, at_most: int) -> list[Placed]:
     """So many of the rows that a stage reads, spread evenly over all of them."""
     stage = batch.stage
     if isinstance(stage, DatasetStage) and stage.source:
-        return spread([(source_shard(row), row) for row in stage.source(batch, config)], at_most)
+        return spread(placed(batch, config), at_most)
     parts = batch.upstream().parts
     wanted = spread(range(sum(part.rows_out for part in parts)), at_most)
     found: list[Placed] = []

@@ -5,7 +5,6 @@ Killed anywhere and started again, it goes on where it stopped; where nothing ha
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import sys
 import time
@@ -19,6 +18,7 @@ import megascience_ops
 from megascience_ops import gates, receipts
 from megascience_ops.batch import Batch
 from megascience_ops.config import Prices, StageConfig, identity
+from megascience_ops.dealing import placed, shards_of
 from megascience_ops.drafts import Shard, remove_leftovers
 from megascience_ops.errors import ContractError
 from megascience_ops.progress import teller
@@ -28,8 +28,6 @@ from megascience_ops.shards import Shards
 from megascience_ops.stage import DatasetStage, RowStage, Stage
 
 log = logging.getLogger(__name__)
-
-SOURCE_SHARDS = 8  # shards of a stage that has none before it; every later stage keeps them
 
 
 @dataclass(frozen=True)
@@ -83,10 +81,10 @@ def planned(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False) -> Pla
     stage, config = batch.stage, batch.settings.of(batch.stage.name, batch.stage.config)
     reads = _reads(batch, config)
     made_by = _made_by(batch, config, reads)
+    if batch.recipe.before(stage.name) is None:
+        batch.enrol(shards_of(batch, config))
     wanted = _wanted(batch, config, made_by)
     whole = fingerprint([shard.fingerprint for shard in wanted])
-    if batch.recipe.before(stage.name) is None:
-        batch.enrol()
 
     shards, there = Shards(batch), batch.receipt(stage.name)
     stands = there is not None and there.fingerprint == whole
@@ -180,18 +178,13 @@ def _wanted(batch: Batch, config: StageConfig, made_by: dict[str, object]) -> li
     stage = batch.stage
     if isinstance(stage, DatasetStage) and stage.source:
         groups: dict[int, list[Row]] = defaultdict(list)
-        for row in stage.source(batch, config):
-            groups[source_shard(row)].append(row)
+        for part, row in placed(batch, config):
+            groups[part].append(row)
         return [
             Shard(part, fingerprint([made_by, [row.model_dump() for row in rows]]), tuple(rows))
             for part, rows in sorted(groups.items())
         ]
     return [Shard(facts.part, fingerprint([made_by, facts.digest]), facts) for facts in batch.upstream().parts]
-
-
-def source_shard(row: Row) -> int:
-    """By the id alone, so that a file that comes later does not move the others."""
-    return int(hashlib.sha256(row.id.encode("utf-8", "replace")).hexdigest()[:8], 16) % SOURCE_SHARDS
 
 
 def _measured(stage: Stage, parts: Sequence[PartFacts]) -> dict[str, Any]:

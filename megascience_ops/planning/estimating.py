@@ -16,6 +16,7 @@ from typing import Any
 
 from megascience_ops.batch import Batch
 from megascience_ops.config import Settings, StageConfig, identity
+from megascience_ops.dealing import Placed
 from megascience_ops.engines.engine import Engine
 from megascience_ops.errors import ContractError
 from megascience_ops.planning.assuming import PUBLISHED_YIELDS, Passages, own_words
@@ -23,7 +24,7 @@ from megascience_ops.planning.costing import Cost, model_of
 from megascience_ops.planning.spending import receipt_cost, spent
 from megascience_ops.receipts import Receipt, fingerprint
 from megascience_ops.recipe import recipe
-from megascience_ops.rehearsing import Placed, Rehearsed, few_rows, rehearse, rule, spread
+from megascience_ops.rehearsing import Rehearsed, few_rows, rehearse, rule, spread
 from megascience_ops.rows import Chunk, DigitizedBook, Row
 from megascience_ops.run import opened
 from megascience_ops.stage import DatasetStage, Stage

@@ -35,10 +35,22 @@ SIZES = [500, 1000, 2000, 5000]
 RECIPE = "textbook_reasoning"
 BENCHMARKS = Path(__file__).parents[1] / "examples" / "benchmarks"
 
-THINGS = "crate sledge trolley barrel anvil canoe lantern piano boulder statue raft wagon tractor kayak".split()
-PLACES = "quarry harbour workshop orchard glacier mill station foundry pier meadow cellar bridge tower lock".split()
-DOING = "pulled lowered carried pushed hauled dragged hoisted towed rolled lifted".split()
-REASONS = "friction gravity tension buoyancy drag inertia elasticity momentum pressure torque".split()
+THINGS = [
+    *("crate", "sledge", "trolley", "barrel", "anvil", "canoe", "lantern"),
+    *("piano", "boulder", "statue", "raft", "wagon", "tractor", "kayak"),
+]
+PLACES = [
+    *("quarry", "harbour", "workshop", "orchard", "glacier", "mill", "station"),
+    *("foundry", "pier", "meadow", "cellar", "bridge", "tower", "lock"),
+]
+DOING = [
+    *("pulled", "lowered", "carried", "pushed", "hauled"),
+    *("dragged", "hoisted", "towed", "rolled", "lifted"),
+]
+REASONS = [
+    *("friction", "gravity", "tension", "buoyancy", "drag"),
+    *("inertia", "elasticity", "momentum", "pressure", "torque"),
+]
 
 
 def book(number: int) -> str:
@@ -67,7 +79,9 @@ def book(number: int) -> str:
             f"{exercise}. How much work does it take to have a {thing} of {mass} kg {dice.choice(DOING)} {height} m "
             f"up the {place}, where {why} can be neglected? Take \\( g = 9.8 \\) m/s²."
         )
-        answers.append(f"{exercise}. The work is \\( mgh = {mass} \\times 9.8 \\times {height} = {mass * 9.8 * height:.4g} \\) J.")
+        answers.append(
+            f"{exercise}. The work is \\( mgh = {mass} \\times 9.8 \\times {height} = {mass * 9.8 * height:.4g} \\) J."
+        )
     return "\n".join([*lines, "## Exercises", "", *asked, "", "## Answers", "", *answers, ""])
 
 
@@ -188,7 +202,9 @@ def main(sizes: Sequence[int], root: str | None, by_stage: bool) -> None:
         before, cpu_before = books, cpu
         if by_stage:
             for one in stages:
-                took = ", ".join(f"{kind} {one.told['seconds'][kind]:.2f} s in {n:,}" for kind, n in one.told["calls"].items())
+                took = ", ".join(
+                    f"{kind} {one.told['seconds'][kind]:.2f} s in {n:,}" for kind, n in one.told["calls"].items()
+                )
                 say(f"  {one.stage:24} {one.cpu:6.1f} CPU s {one.told['wall']:6.1f} s {one.peak:5} MB: {took}")
 
 

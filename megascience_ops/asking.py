@@ -45,10 +45,9 @@ class Kept:
         self._flush_at = max(1, config.flush_completions // shards)
         self._flushed = time.monotonic()
         self._segment = 0
-        for name in store.names(self._folder):
-            if name.startswith(self._name("")):
-                self._segment = max(self._segment, int(name.split(".")[1]))
-                self._learn(name)
+        for name in store.names(self._folder, self._name("")):
+            self._segment = max(self._segment, int(name.split(".")[1]))
+            self._learn(name)
 
     def find(self, digest: str) -> Completion | None:
         """What was said to the request with this digest, if it was ever asked."""

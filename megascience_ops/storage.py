@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from obstore.exceptions import (
     PermissionDeniedError,
     UnauthenticatedError,
 )
-from obstore.store import LocalStore, MemoryStore
+from obstore.store import LocalStore, MemoryStore, S3Store
 
 from megascience_ops import odd_names
 from megascience_ops.errors import ContractError, TransientError
@@ -131,10 +132,11 @@ class Store:
                 modified = meta["last_modified"].timestamp()
                 yield Entry(meta["path"], meta["size"], meta["e_tag"] or str(modified), modified)
 
-    def names(self, prefix: str) -> list[str]:
-        """The names of the objects directly in a folder, sorted."""
-        below = [entry.path[len(prefix) :].lstrip("/") for entry in self.entries(prefix)]
-        return [name for name in below if "/" not in name]
+    def names(self, prefix: str, beginning: str = "") -> list[str]:
+        """The names of the objects directly in a folder that begin so, sorted. S3 lists little more than those."""
+        with self._clear(prefix):
+            found = [meta["path"][len(prefix) :].lstrip("/") for meta in self._listed(prefix, beginning)]
+        return sorted(name for name in found if "/" not in name and name.startswith(beginning))
 
     def delete(self, path: str) -> None:
         """Remove the object; nothing happens where there is none."""
@@ -150,9 +152,16 @@ class Store:
         """The path as a person would open it."""
         return f"{self.uri.rstrip('/')}/{path}"
 
-    def _listed(self, prefix: str) -> list[Any]:
-        """What is below a folder. One name that no object can have would end the listing: then each is looked at."""
+    def _listed(self, prefix: str, beginning: str = "") -> list[Any]:
+        """What is below a folder. One name that no object can have would end the listing: then each is looked at.
+
+        On S3, where keys come in order, those that begin so are begun with, and the listing ends after them.
+        """
+        wanted = f"{prefix}/{beginning}"
         try:
+            if beginning and isinstance(self._store, S3Store):
+                pages = obstore.list(self._store, prefix or None, offset=wanted)
+                return list(takewhile(lambda meta: meta["path"].startswith(wanted), chain.from_iterable(pages)))
             return [meta for batch in obstore.list(self._store, prefix or None) for meta in batch]
         except InvalidPathError:
             found = odd_names.files(Path(str(self._store.prefix))) if isinstance(self._store, LocalStore) else None
@@ -175,10 +184,11 @@ class Store:
         except (AlreadyExistsError, FileExistsError) as error:
             raise FileExistsError(self.address(path)) from error
         except (NotFoundError, FileNotFoundError) as error:
+            if refused := _refusal(error):
+                raise ContractError(f"{self.uri}: {refused}") from error
             raise FileNotFoundError(self.address(path)) from error
         except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
-            why = _refusal(error) or "access denied; check the credentials or the rights"
-            raise ContractError(f"{self.address(path)}: {why}") from error
+            raise ContractError(f"{self.address(path)}: {_refusal(error) or _DENIED}") from error
         except (InvalidPathError, ValueError) as error:
             said = " ".join(str(error).partition("Debug source")[0].split())
             raise ContractError(f"{self.address(path)}: {said}; rename that file") from error
@@ -222,16 +232,21 @@ class _Ranges(io.RawIOBase):
         return content
 
 
+_DENIED = "access denied; check the credentials or the rights"
+
 _REFUSALS = {  # by the codes of S3 servers
     "NoSuchBucket": "there is no such bucket; make it, or name another",
     "RequestTimeTooSkewed": "the clock of this machine is not the server's; set it",
     "QuotaExceeded": "the bucket is full; make room, or raise its quota",
+    "SignatureDoesNotMatch": _DENIED,
+    "InvalidAccessKeyId": _DENIED,
+    "AccessDenied": _DENIED,
 }
 
 
 def _refusal(error: BaseException) -> str | None:
     """What a server's refusal means to a person, where it is one that only a person can end."""
-    return next((why for code, why in _REFUSALS.items() if code in str(error)), None)
+    return next((why for code, why in _REFUSALS.items() if f"<Code>{code}</Code>" in str(error)), None)
 
 
 def _open(uri: str, must_exist: bool) -> Any:

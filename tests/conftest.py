@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from megascience_ops.storage import Store
 
 REPOSITORY = Path(__file__).parents[1]
 RIVER = Path(__file__).parent / "river"
+TOOLS = os.environ.get("MEGASCIENCE_TOOLS", "")
 
 Answers = Mapping[str, list[dict[str, Any]]]
 
@@ -132,6 +135,50 @@ class River:
     def objects(self, prefix: str = "") -> dict[str, bytes]:
         """Every object below a folder of the root, with its content."""
         return {entry.path: self.store.get(entry.path) for entry in self.store.entries(prefix)}
+
+
+@dataclass(frozen=True)
+class RealS3:
+    """A real S3 server. `variables`: how it is reached; `folder`: where a Ceph that is ours to harm keeps its state."""
+
+    variables: dict[str, str]
+    folder: Path | None
+
+    def admin(self, *arguments: str) -> None:
+        """What only the owner of a Ceph may do."""
+        who = [f"--conf={self.folder}/ceph.conf", "--name=client.admin", f"--keyring={self.folder}/keyring"]
+        subprocess.run(["radosgw-admin", *who, *arguments], check=True, capture_output=True, timeout=120)
+
+    def kill(self, daemon: str) -> None:
+        """End one of its processes as the kernel does when memory runs out."""
+        os.kill(int((Path(str(self.folder)) / "run" / f"{daemon}.pid").read_text()), signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Start what is not running."""
+        _tool("s3/ceph_restart.sh", str(self.folder))
+
+
+@pytest.fixture(scope="session")
+def real_s3() -> Iterator[RealS3]:
+    """The server of $AWS_ENDPOINT_URL if $MEGASCIENCE_S3 is set, or a Ceph by the scripts in $MEGASCIENCE_TOOLS."""
+    if os.environ.get("MEGASCIENCE_S3"):
+        yield RealS3({name: value for name, value in os.environ.items() if name.startswith("AWS_")}, None)
+        return
+    if not TOOLS or os.getuid() != 0:
+        pytest.skip("needs an S3 server ($MEGASCIENCE_S3, $AWS_ENDPOINT_URL), or $MEGASCIENCE_TOOLS as root")
+    folder = Path(tempfile.mkdtemp(prefix="ms-s3-", dir="/tmp"))  # a short path: sockets have one too
+    try:
+        said = _tool("s3/ceph_up.sh", str(folder), os.environ.get("MEGASCIENCE_S3_PORT", "7480"))
+        yield RealS3(dict(line.split("=", 1) for line in said.splitlines() if line.startswith("AWS_")), folder)
+    finally:
+        _tool("s3/ceph_down.sh", str(folder))
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tool(name: str, *arguments: str) -> str:
+    """What one of the scripts in $MEGASCIENCE_TOOLS prints."""
+    command = [str(Path(TOOLS).absolute() / name), *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=600).stdout
 
 
 @pytest.fixture(scope="session")

@@ -146,13 +146,9 @@ def guarded(kubeconfig: tuple[str, str], folder: Path) -> Iterator[dict[str, str
 
 
 @pytest.fixture(scope="session")
-def storage(folder: Path) -> Iterator[dict[str, str]]:
+def storage(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """The variables by which a real S3 server is reached, from here and from pods, with the bucket `river` in it."""
-    if TOOLS:
-        said = tool("s3/ceph_up.sh", str(folder / "s3"), os.environ.get("MEGASCIENCE_S3_PORT", "7480"))
-        variables = dict(line.split("=", 1) for line in said.splitlines() if line.startswith("AWS_"))
-    else:
-        variables = moto()
+    variables: dict[str, str] = request.getfixturevalue("real_s3").variables if TOOLS else moto()
     with pytest.MonkeyPatch.context() as patch:
         for name in S3_VARIABLES:
             patch.delenv(name, raising=False)
@@ -160,8 +156,6 @@ def storage(folder: Path) -> Iterator[dict[str, str]]:
             patch.setenv(name, value)
         seed.make_bucket("river")
         yield variables
-    if TOOLS:
-        tool("s3/ceph_down.sh", str(folder / "s3"))
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,17 @@ import io
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 
-Fault = Callable[[dict[str, Any]], tuple[str, bytes] | None]  # of a request: status and body, or None
+CUT, DROPPED, SILENT = "cut", "dropped", "silent"  # half of the answer; none; none for long
+
+Fault = Callable[[dict[str, Any]], tuple[str, bytes] | str | None]  # of a request: status and body, or how it ends
+
+SILENCE = 35.0  # seconds: longer than anybody waits
 
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 ERROR = b"<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>"
@@ -27,6 +32,9 @@ class S3:
 
         class Handler(WSGIRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def connection_dropped(self, *args: Any, **kwargs: Any) -> None:
+                self.close_connection = True
 
             def log(self, *args: Any, **kwargs: Any) -> None:
                 """Nothing: a test says what it wants to say."""
@@ -43,14 +51,30 @@ class S3:
         self.asked += 1
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
-        if self.fault and (fault := self.fault(environ)):
+        fault = self.fault(environ) if self.fault else None
+        if isinstance(fault, tuple):
             status, said = fault
             start(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(said)))])
             return [said]
+        if fault in (DROPPED, SILENT):
+            time.sleep(SILENCE if fault == SILENT else 0)
+            raise ConnectionAbortedError  # which closes it
+        if fault == CUT:
+            return self._half(environ, start)
         if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             return self._app(environ, start)  # type: ignore[no-any-return]
         with self._writing:  # moto looks at If-None-Match and stores in two steps, so that two writers can both win
             return self._app(environ, start)  # type: ignore[no-any-return]
+
+    def _half(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        """What the answer would be, but the connection closes in the middle of it."""
+
+        def begin(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            return start(status, [*headers, ("Connection", "close")], *more)
+
+        with self._writing:
+            whole = b"".join(self._app(environ, begin))
+        return [whole[: len(whole) // 2]]
 
     def client(self) -> Any:
         """boto3's client of this server."""
@@ -74,7 +98,7 @@ class S3:
 
 
 def now_and_then(share: float, seed: int) -> Fault:
-    """Of this share of requests, a server that is down, slow, or cuts its answer short; always the same ones."""
+    """Of this share of requests, a server that is down, slow or hangs up; always the same ones."""
     dice = random.Random(seed)
     lock = threading.Lock()
 
@@ -82,7 +106,7 @@ def now_and_then(share: float, seed: int) -> Fault:
         with lock:
             if dice.random() >= share:
                 return None
-            return dice.choice([("500 Internal Server Error", ERROR), ("503 Slow Down", SLOW_DOWN)])
+            return dice.choice([("500 Internal Server Error", ERROR), ("503 Slow Down", SLOW_DOWN), DROPPED])
 
     return fault
 

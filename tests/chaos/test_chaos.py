@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import resource
@@ -97,6 +98,42 @@ def test_chaos_full_disk_is_one_clear_line_and_the_run_goes_on_when_there_is_roo
     again = start(river)
     assert again.wait(300) == 0
     assert_same(river, whole)
+
+
+def harm(river: River, dice: random.Random) -> str:
+    """Cut, flip, empty or remove a file that a receipt lists, in a stage that a die chooses; its path."""
+    parts = [part for stage in river.recipe.names for part in river.receipt(stage).parts]
+    path = dice.choice([path for part in parts for path in (part.path, part.aside_path) if path])
+    content = bytearray(river.store.get(path))
+    place = dice.randrange(len(content))
+    match dice.choice(["cut", "flipped", "empty", "gone"]):
+        case "cut":
+            river.store.put(path, bytes(content[:place]))
+        case "flipped":
+            content[place] ^= 1 << dice.randrange(8)
+            river.store.put(path, bytes(content))
+        case "empty":
+            river.store.put(path, b"")
+        case _:
+            river.store.delete(path)
+    return path
+
+
+@pytest.mark.parametrize("seed", range(2 * TIMES))
+def test_chaos_harmed_file_is_found_named_and_made_again(seed: int, finished_river: River) -> None:
+    before = {
+        stage: (finished_river.rows(stage), finished_river.asides(stage)) for stage in finished_river.recipe.names
+    }
+    path = harm(finished_river, random.Random(seed))
+    found = check(finished_river.store, finished_river.recipe).findings
+    assert [(one.path, one.harm) for one in found] == [(path, True)]
+    assert f"megascience stage {found[0].stage} --recompute" in found[0].detail
+    asyncio.run(finished_river.stage(found[0].stage, recompute=True))
+    finished_river.flow()
+    assert finished_river.engine is not None and finished_river.engine.asked == []  # what was said is kept
+    for stage, decided in before.items():
+        assert (finished_river.rows(stage), finished_river.asides(stage)) == decided, stage
+    assert check(finished_river.store, finished_river.recipe).sound
 
 
 def test_chaos_clock_set_back_between_stages_changes_nothing(

@@ -1,0 +1,158 @@
+"""Airflow's schedulers killed at any moment, one or two of them at work: each run ends well, with the same dataset.
+
+What a killed scheduler had started goes on without it for a while, so the same task also runs twice at once. Needs a
+PostgreSQL, on which two schedulers may work: $MEGASCIENCE_DATABASE is its SQLAlchemy URL, or $MEGASCIENCE_TOOLS names
+scripts that bring one up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from megascience_ops.checking import check
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "kube"))  # airflow_service.py
+
+from airflow_service import DAG, Airflow, free_port
+
+if TYPE_CHECKING:
+    from tests.conftest import River
+
+KILLS = max(3, int(os.environ.get("MEGASCIENCE_CHAOS", "3")) * 2 // 5)  # `make test-chaos` kills forty
+TOOLS = os.environ.get("MEGASCIENCE_TOOLS", "")
+SECONDS = 900  # for a run
+
+
+class InParts(Airflow):
+    """Airflow with each part a process of its own, and as many schedulers as are started."""
+
+    def __init__(self, home: Path, database: str) -> None:
+        super().__init__(home, home / "no-pods.yaml", "")
+        for name in ("MEGASCIENCE_PODS", "KUBECONFIG"):
+            del self._environment[name]
+        self._environment |= {
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+            "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "8",
+            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",
+            "MEGASCIENCE_LANES": "1",
+        }
+        self._started: list[subprocess.Popen[bytes]] = []
+        self.schedulers: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        self._airflow("db", "migrate")
+        for part in ("api-server", "dag-processor"):
+            self._begin(part)
+        self.start_scheduler()
+        self.until(self._answers, 600, "Airflow has the DAG")
+
+    def start_scheduler(self) -> None:
+        """One more of them."""
+        names = ("LOGGING__WORKER_LOG_SERVER_PORT", "SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT")
+        self._environment |= {f"AIRFLOW__{name}": str(free_port()) for name in names}
+        self.schedulers.append(self._begin("scheduler"))
+
+    def kill_scheduler(self, which: int, *, workers: bool) -> None:
+        """End one at once; its workers too, or what they are at goes on without it."""
+        scheduler = self.schedulers.pop(which)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(scheduler.pid, signal.SIGKILL)
+            if workers:
+                os.killpg(scheduler.pid, signal.SIGKILL)
+        scheduler.wait()
+
+    def processes(self) -> list[int]:
+        sessions = {one.pid for one in self._started}
+        found = []
+        for place in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                state = (place / "stat").read_text().rpartition(")")[2].split()
+                if int(state[3]) in sessions and state[0] != "Z":
+                    found.append(int(place.name))
+        return found
+
+    def _begin(self, part: str) -> subprocess.Popen[bytes]:
+        with (self.home / f"{part}.log").open("ab") as log:
+            begun = subprocess.Popen(
+                ["airflow", part], env=self._environment, stdout=log, stderr=log, start_new_session=True
+            )
+        self._started.append(begun)
+        self._process = begun
+        return begun
+
+    def _answers(self) -> bool:
+        try:
+            self._token_kept = ""
+            return bool(self.call("GET", f"dags/{DAG}")["dag_id"])
+        except (OSError, ValueError, AssertionError):
+            return False
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    """The SQLAlchemy URL of an empty PostgreSQL."""
+    if given := os.environ.get("MEGASCIENCE_DATABASE"):
+        yield given
+        return
+    if not TOOLS or os.getuid() != 0:
+        pytest.skip("needs a PostgreSQL: $MEGASCIENCE_DATABASE, or $MEGASCIENCE_TOOLS as root")
+    folder = tempfile.mkdtemp(prefix="ms-pg-", dir="/tmp")
+    scripts = Path(TOOLS).absolute() / "pg"
+    try:
+        up = [str(scripts / "pg_up.sh"), folder, str(free_port())]
+        yield subprocess.run(up, check=True, stdout=subprocess.PIPE, text=True, timeout=600).stdout.split()[-1]
+    finally:
+        subprocess.run([str(scripts / "pg_down.sh"), folder], check=True, stdout=subprocess.DEVNULL, timeout=120)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def airflow(database: str, tmp_path: Path) -> Iterator[InParts]:
+    service = InParts(tmp_path / "airflow", database)
+    service.start()
+    yield service
+    service.stop()
+
+
+def test_schedulers_killed_at_random_moments_lose_nothing(airflow: InParts, new_river: Any, tmp_path: Path) -> None:
+    whole: River = new_river(tmp_path / "whole").with_(engine=None)
+    whole.flow()
+    dice = random.Random(KILLS)
+    killed = 0
+    while killed < KILLS:
+        river: River = new_river(tmp_path / f"root-{killed}").with_(engine=None)
+        run = airflow.trigger(textbooks=river.textbooks, root=river.root, batch=river.batch)
+        end = time.monotonic() + SECONDS
+        while airflow.state(run) not in ("success", "failed"):
+            assert time.monotonic() < end, f"the run has not ended after {killed} kills"
+            time.sleep(dice.uniform(2, 12))
+            if dice.random() < 0.5 and len(airflow.schedulers) < 2:
+                airflow.start_scheduler()
+            if killed < KILLS:
+                airflow.kill_scheduler(dice.randrange(len(airflow.schedulers)), workers=dice.random() < 0.25)
+                killed += 1
+                time.sleep(dice.uniform(0, 2))
+            if not airflow.schedulers:
+                airflow.start_scheduler()
+        assert airflow.state(run) == "success", airflow.why(run)
+        assert river.objects("datasets") == whole.objects("datasets")
+        for stage in river.recipe.names:
+            assert river.receipt(stage).digest == whole.receipt(stage).digest, stage
+        assert check(river.store, river.recipe).sound

@@ -1,8 +1,6 @@
 """Airflow's schedulers killed at any moment, one or two of them at work: each run ends well, with the same dataset.
 
-What a killed scheduler had started goes on without it for a while, so the same task also runs twice at once. Needs a
-PostgreSQL, on which two schedulers may work: $MEGASCIENCE_DATABASE is its SQLAlchemy URL, or $MEGASCIENCE_TOOLS names
-scripts that bring one up.
+What a killed scheduler had started goes on without it for a while, so the same task also runs twice at once.
 """
 
 from __future__ import annotations
@@ -24,15 +22,15 @@ import pytest
 
 from megascience_ops.checking import check
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "kube"))  # airflow_service.py
+sys.path.insert(0, str(Path(__file__).parents[1] / "kube"))  # the modules that start an Airflow
 
 from airflow_service import DAG, Airflow, free_port
+from database_service import PostgreSQL
 
 if TYPE_CHECKING:
     from tests.conftest import River
 
-KILLS = max(3, int(os.environ.get("MEGASCIENCE_CHAOS", "3")) * 2 // 5)  # `make test-chaos` kills forty
-TOOLS = os.environ.get("MEGASCIENCE_TOOLS", "")
+KILLS = max(3, int(os.environ.get("MEGASCIENCE_CHAOS", "0")) * 2 // 5)  # `make test-chaos` kills forty
 SECONDS = 900  # for a run
 
 
@@ -40,11 +38,10 @@ class InParts(Airflow):
     """Airflow with each part a process of its own, and as many schedulers as are started."""
 
     def __init__(self, home: Path, database: str) -> None:
-        super().__init__(home, home / "no-pods.yaml", "")
+        super().__init__(home, database, home / "no-pods.yaml", "", str(home / "textbooks"))
         for name in ("MEGASCIENCE_PODS", "KUBECONFIG"):
             del self._environment[name]
         self._environment |= {
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
             "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
@@ -106,31 +103,23 @@ class InParts(Airflow):
 
 
 @pytest.fixture
-def database() -> Iterator[str]:
-    """The SQLAlchemy URL of an empty PostgreSQL."""
-    if given := os.environ.get("MEGASCIENCE_DATABASE"):
-        yield given
-        return
-    if not TOOLS or os.getuid() != 0:
-        pytest.skip("needs a PostgreSQL: $MEGASCIENCE_DATABASE, or $MEGASCIENCE_TOOLS as root")
-    folder = tempfile.mkdtemp(prefix="ms-pg-", dir="/tmp")
-    scripts = Path(TOOLS).absolute() / "pg"
+def airflow() -> Iterator[InParts]:
+    """Airflow on PostgreSQL, on which two schedulers may work."""
+    folder = Path(tempfile.mkdtemp(prefix="ms-"))  # which the user of the database may enter
+    folder.chmod(0o755)
+    database = PostgreSQL(folder / "pg")
+    database.start()
+    service = InParts(folder / "airflow", database.url)
     try:
-        up = [str(scripts / "pg_up.sh"), folder, str(free_port())]
-        yield subprocess.run(up, check=True, stdout=subprocess.PIPE, text=True, timeout=600).stdout.split()[-1]
+        service.start()
+        yield service
+        service.stop()
     finally:
-        subprocess.run([str(scripts / "pg_down.sh"), folder], check=True, stdout=subprocess.DEVNULL, timeout=120)
+        database.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def airflow(database: str, tmp_path: Path) -> Iterator[InParts]:
-    service = InParts(tmp_path / "airflow", database)
-    service.start()
-    yield service
-    service.stop()
-
-
+@pytest.mark.skipif("MEGASCIENCE_CHAOS" not in os.environ, reason="takes minutes: make test-chaos")
 def test_schedulers_killed_at_random_moments_lose_nothing(airflow: InParts, new_river: Any, tmp_path: Path) -> None:
     whole: River = new_river(tmp_path / "whole").with_(engine=None)
     whole.flow()

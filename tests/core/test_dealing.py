@@ -22,10 +22,10 @@ BEGUN = "index/textbook_reasoning/batches/000001.json"
 
 @pytest.fixture
 def crumbs(new_river, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> River:
-    """A landing zone of thirty books, of which two are enough for a shard."""
-    monkeypatch.setattr(dealing, "FILES", 2)
+    """A landing zone of nine books, where one is enough for a shard."""
+    monkeypatch.setattr(dealing, "FILES", 1)
     (books := tmp_path / "books").mkdir()
-    for number in range(30):
+    for number in range(9):
         (books / f"{number:02}.md").write_text(f"# Book {number}\n", encoding="utf-8")
     river: River = new_river(tmp_path / "root")
     return river.with_(textbooks=str(books))
@@ -54,11 +54,11 @@ def test_shards_are_decided_by_all_files_whatever_the_limit(crumbs: River) -> No
 def test_shards_stay_as_many_when_books_land_later(crumbs: River) -> None:
     crumbs.flow("discover_books")
     before = {row.path: part for part, row in dealt(crumbs)}
-    for number in range(30, 100):
+    for number in range(9, 20):
         (Path(crumbs.textbooks) / f"{number:02}.md").write_text(f"# Book {number}\n", encoding="utf-8")
     crumbs.flow("discover_books")
     after = {row.path: part for part, row in dealt(crumbs)}
-    assert len(after) == 100
+    assert len(after) == 20
     assert max(after.values()) < 16
     assert {path: after[path] for path in before} == before
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
 from operator import itemgetter
@@ -13,7 +12,7 @@ from megascience_ops.books.formulas import with_formulas
 from megascience_ops.books.glyphs import Glyph, PageGlyphs, turned
 from megascience_ops.books.scripts import SAME_LINE, SMALL, negated, read_line
 
-_LEFT, _RIGHT, _SIZE, _TURN = (itemgetter(Glyph._fields.index(name)) for name in ("left", "right", "size", "turn"))
+_LEFT, _RIGHT, _TURN = (itemgetter(Glyph._fields.index(name)) for name in ("left", "right", "turn"))
 
 
 class Line(NamedTuple):
@@ -184,13 +183,15 @@ def _ended(run: list[Glyph], base_y: float, size: float, following: Glyph) -> li
 
 def _line(run: Run) -> Line:
     glyphs, y, base_size = run
-    printed = [glyph for glyph in glyphs if glyph[0] != " "]
-    largest = max(printed, key=_SIZE)
-    if largest.size < SMALL * base_size:  # the line that it was to be part of began anew
-        y, base_size = largest.y, largest.size
+    sizes: dict[float, int] = {}
+    for glyph in glyphs:
+        if glyph[0] != " ":
+            sizes[glyph.size] = sizes.get(glyph.size, 0) + len(glyph[0])
+    largest = max(sizes)
+    if largest < SMALL * base_size:  # the line that it was to be part of began anew
+        y, base_size = next(glyph.y for glyph in glyphs if glyph.size == largest and glyph[0] != " "), largest
     # A larger number at its front does not make a line of another size, nor do the scripts in it.
-    sizes = Counter(map(_SIZE, printed)).most_common()
-    size = next(size for size, _ in sizes if size >= SMALL * base_size)
+    size = max((size for size in sizes if size >= SMALL * base_size), key=sizes.__getitem__)
     text = negated(read_line(glyphs, y, base_size))
     return Line(text, min(map(_LEFT, glyphs)), max(map(_RIGHT, glyphs)), y, size)
 

@@ -1,26 +1,28 @@
 """What PDFium says of the characters of a page, in columns: which they are, where they stand, how large and how turned.
 
-A page has thousands, and asking through ctypes costs five times what PDFium takes to answer. So its functions are
-declared without types, which are checked at each call, and get pointers that were made once; and what all characters of
-a text object share is asked of its first.
+A page has thousands, and asking through ctypes costs five times what PDFium takes to answer. So the characters come all
+at once; of the rest as few are asked for as will do; and PDFium's functions are declared without types, which are
+checked at each call, and get pointers that were made once.
 """
 
 from __future__ import annotations
 
 import ctypes
 import math
+import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ctypes import byref
-from functools import cache
+from functools import cache, partial
 from itertools import repeat
 from typing import Any
 
 import pypdfium2.raw as pdfium
 
-NOTHING = -1  # the code of what is no character of its own
+NOTHING = "\U0010ffff"  # the place of what is no character of its own
 
-_HUGE = 1e6  # points
+_BEYOND, _IN_TWO = re.compile("[\U00010000-\U0010ffff]"), rf"{NOTHING}\g<0>"
+_ASK = re.compile("\ufffe")  # stands for several things in PDFium's text
 _ROWS = 4096  # characters that are asked for at a time
 
 
@@ -38,80 +40,87 @@ _font_size = _quick(pdfium.FPDFText_GetFontSize, ctypes.c_double)
 _box = _quick(pdfium.FPDFText_GetCharBox, ctypes.c_int)
 
 
-def codes(text_page: Any, count: int) -> list[int]:
-    """The codes of the first `count` characters; one beyond U+FFFF counts as two, of which the first is NOTHING."""
-    found: list[int] = list(map(_unicode, repeat(byref(text_page.contents)), range(count)))
-    if max(found, default=0) < 0xD800:
-        return found
+class TextPage:
+    """A loaded text page (`FPDF_TEXTPAGE`): its characters `said`, one place each, and what can be asked of them.
+
+    A character beyond U+FFFF takes two places, of which the first is NOTHING. `thing` tells the text object that one
+    belongs to, None of one that PDFium put in. Places are in points, from the page's lower left corner, `zero`.
+    """
+
+    def __init__(self, text_page: Any, zero: tuple[float, float]) -> None:
+        self._raw, self._handle = text_page, byref(text_page.contents)
+        self._zero = zero
+        self.thing: Callable[[int], int | None] = partial(_object, self._handle)
+        self.said = self._characters(max(pdfium.FPDFText_CountChars(text_page), 0))
+
+    def _characters(self, count: int) -> str:
+        units = (ctypes.c_ushort * (count + 1))()
+        text = ""
+        if pdfium.FPDFText_GetText(self._raw, 0, count, units) == count + 1:  # it leaves out what has no character
+            text = _BEYOND.sub(_IN_TWO, bytes(units)[: 2 * count].decode("utf-16-le", "surrogatepass"))
+        if len(text) != count:
+            return "".join(map(chr, _paired(list(map(_unicode, repeat(self._handle), range(count))))))
+        return _ASK.sub(lambda found: chr(_unicode(self._handle, found.start())), text)
+
+    def n_map_errors(self, at: Sequence[int]) -> int:
+        """How many of the characters `at` have no Unicode value in their font."""
+        return list(map(_map_error, repeat(self._handle), at)).count(1)
+
+    def sizes_and_turns(self, at: Sequence[int]) -> tuple[list[float], list[float]]:
+        """Size in points and quarter turns to the left, which need not be whole; all characters of a text object share
+        them."""
+        matrices = (ctypes.c_float * (6 * len(at)))()
+        deque(map(_matrix, repeat(self._handle), at, map(byref, repeat(matrices), range(0, 24 * len(at), 24))), 0)
+        a, b, c, d = (matrices[start::6] for start in range(4))
+        sizes = map(_font_size, repeat(self._handle), at)
+        heights = map(math.hypot, c, d)
+        return (
+            [abs(size) * height for size, height in zip(sizes, heights, strict=True)],
+            [0.0 if not y and x > 0 else math.atan2(y, x) * 2 / math.pi for x, y in zip(a, b, strict=True)],
+        )
+
+    def origins(self, at: Sequence[int]) -> list[list[float]]:
+        """Where the characters stand: a column of x and one of y."""
+        x, y = _columns(_origin, self._handle, at, 2)
+        return [_from(self._zero[0], x), _from(self._zero[1], y)]
+
+    def boxes(self, at: Sequence[int]) -> list[list[float]]:
+        """The boxes of the characters: a column each of left, right, low and high edges."""
+        left, right, low, high = _columns(_box, self._handle, at, 4)
+        x, y = self._zero
+        return [_from(x, left), _from(x, right), _from(y, low), _from(y, high)]
+
+
+def _paired(codes: list[int]) -> list[int]:
+    """The codes, the halves of those beyond U+FFFF put together in the place of the second."""
     lead = 0
-    for i, code in enumerate(found):
+    for i, code in enumerate(codes):
         if 0xD800 <= code <= 0xDBFF:
-            lead, found[i] = code, NOTHING
+            lead, codes[i] = code, ord(NOTHING)
             continue
         if 0xDC00 <= code <= 0xDFFF and lead:
-            found[i] = 0x10000 + ((lead - 0xD800) << 10) + (code - 0xDC00)
+            codes[i] = min(0x10000 + ((lead - 0xD800) << 10) + (code - 0xDC00), ord(NOTHING) - 1)
         lead = 0
-    return found
-
-
-def n_map_errors(text_page: Any, at: Sequence[int]) -> int:
-    """How many of the characters `at` have no Unicode value in their font."""
-    return sum(answer == 1 for answer in map(_map_error, repeat(byref(text_page.contents)), at))
-
-
-def sizes_and_turns(text_page: Any, at: list[int]) -> tuple[list[float], list[int]]:
-    """Size in points and quarter turns to the left of the characters `at`; all those of one text object share them."""
-    handle = byref(text_page.contents)
-    sizes: list[float] = []
-    turns: list[int] = []
-    matrix = pdfium.FS_MATRIX()
-    before: int | None = None
-    size, turn = 1.0, 0
-    for i, thing in zip(at, map(_object, repeat(handle), at), strict=True):
-        if thing is None or thing != before:
-            before = thing
-            _matrix(handle, i, byref(matrix))
-            size = abs(_font_size(handle, i) * math.hypot(matrix.c, matrix.d))
-            straight = not matrix.b and matrix.a > 0
-            turn = 0 if straight or not 0 < size < _HUGE else round(math.atan2(matrix.b, matrix.a) * 2 / math.pi) % 4
-        sizes.append(size)
-        turns.append(turn)
-    return sizes, turns
+    return codes
 
 
 @cache
 def _cells() -> tuple[list[Any], list[list[Any]]]:
-    """Six columns of numbers that PDFium writes into, and a pointer to each of their cells, made once."""
-    columns = [(ctypes.c_double * _ROWS)() for _ in range(6)]
+    """Columns of numbers that PDFium writes into, and a pointer to each of their cells, made once."""
+    columns = [(ctypes.c_double * _ROWS)() for _ in range(4)]
     return columns, [[byref(column, 8 * row) for row in range(_ROWS)] for column in columns]
 
 
-def places(text_page: Any, at: list[int], sizes: list[float], turns: list[int]) -> list[list[float]]:
-    """Origin (x, y) and box (left, right, low, high) of the characters `at`, in points, a column each.
-
-    A damaged file may put a character nowhere, or give it no size; it is put at 0, with size 1 in `sizes`.
-    """
-    handle = byref(text_page.contents)
+def _columns(ask: Any, handle: Any, at: Sequence[int], width: int) -> list[list[float]]:
     columns, cells = _cells()
-    out: list[list[float]] = [[] for _ in columns]
+    out: list[list[float]] = [[] for _ in range(width)]
     for start in range(0, len(at), _ROWS):
         part = at[start : start + _ROWS]
-        deque(map(_origin, repeat(handle), part, *cells[:2]), 0)  # ends with the part
-        deque(map(_box, repeat(handle), part, *cells[2:]), 0)
-        for found, column in zip(out, columns, strict=True):
+        deque(map(ask, repeat(handle), part, *cells[:width]), 0)  # ends with the part
+        for found, column in zip(out, columns, strict=False):
             found += column[: len(part)]
-    if at:
-        _put_somewhere(out, sizes, turns)
     return out
 
 
-def _put_somewhere(places: list[list[float]], sizes: list[float], turns: list[int]) -> None:
-    x, y, _, right, _, high = places
-    reach = [max(map(abs, column)) + 0 * sum(column) for column in (x, y, right, high)]  # not a number if any is none
-    if sum(reach) < _HUGE and min(sizes) > 0 and max(sizes) < _HUGE:
-        return
-    for i, size in enumerate(sizes):
-        if not 0 < size < _HUGE or not abs(x[i]) + abs(y[i]) + abs(right[i]) + abs(high[i]) < _HUGE:
-            sizes[i], turns[i] = 1.0, 0
-            for column in places:
-                column[i] = 0.0
+def _from(zero: float, values: list[float]) -> list[float]:
+    return [value - zero for value in values] if zero else values

@@ -9,7 +9,8 @@ from megascience_ops.books.glyphs import Glyph
 
 _MIN_LINES = 8  # pairs of half lines before a page counts as having two columns
 _MIN_GLYPHS = 20  # of a half line: cells of a table are shorter
-_GUTTER = 1.1  # of the size
+GUTTER = 1.1  # of the size
+MIDDLE = 0.3, 0.7  # of the page's width: where a gutter may begin
 
 
 class _Run(Protocol):
@@ -48,17 +49,19 @@ def _gutter(runs: list[R], width: float) -> float | None:
     """The middle of the gap that most long lines share."""
     gaps = []
     wide = 0
+    from_left, to_right = (share * width for share in MIDDLE)
     for run in runs:
         glyphs = run.glyphs
         if glyphs[0].left < 0.4 * width and glyphs[-1].right > 0.6 * width:
             wide += 1
             for a, b in zip(glyphs, glyphs[1:], strict=False):
-                if b.text != " " and b.left - a.left > _GUTTER * run.size and 0.3 * width < a.left < 0.7 * width:
-                    start = a.left if a.text == " " else a.right
-                    if b.left - start > _GUTTER * run.size:
-                        gaps.append((start, b.left))
+                start = a.left if a.text == " " else a.right
+                if b.left - start > GUTTER * run.size and b.text != " " and from_left < start < to_right:
+                    gaps.append((start, b.left))
     for start, end in sorted(gaps, key=lambda gap: gap[1] - gap[0]):
         middle = (start + end) / 2
+        if sum(left < middle < right for left, right in gaps) < _MIN_LINES:
+            continue
         cut = sum(1 for run in runs if _halves(run, middle) is not None)
         if cut >= _MIN_LINES and cut > 0.6 * wide:
             return middle
@@ -72,6 +75,10 @@ def _halves(run: _Run, gutter: float) -> tuple[list[Glyph], list[Glyph]] | None:
         left.pop()
     while right and right[0].text == " ":
         right.pop(0)
-    if len(left) < _MIN_GLYPHS or len(right) < _MIN_GLYPHS or right[0].left - left[-1].right < _GUTTER * run.size:
+    if min(_long(left), _long(right)) < _MIN_GLYPHS or right[0].left - left[-1].right < GUTTER * run.size:
         return None
     return left, right
+
+
+def _long(glyphs: list[Glyph]) -> int:
+    return sum(len(glyph.text) for glyph in glyphs)

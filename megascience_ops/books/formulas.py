@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
 
 from megascience_ops.books.glyphs import Bar, Glyph
@@ -11,7 +11,7 @@ from megascience_ops.books.scripts import read_line
 
 _AXIS = 0.25  # of the size: how high above the baseline a fraction's bar lies
 _REACH = 0.8  # of the size: how far from the bar its halves may stand
-_LONGEST = 30  # times the size: longer bars rule off tables and parts of the page
+LONGEST = 30  # times the size: longer bars rule off tables and parts of the page
 _ROOTS = frozenset("√pqrs\ufffd")  # TeX's roots of several sizes have no other name than their letter
 _MAX_BARS = 400  # on a page: more are a table's or a drawing's
 _WORDY = 6  # words on one side of a bar: more are two lines of prose
@@ -21,11 +21,15 @@ def with_formulas(glyphs: list[Glyph], bars: Sequence[Bar]) -> list[Glyph]:
     """The glyphs of a page in their order, each fraction and each root put together; the innermost first."""
     if not bars or len(bars) > _MAX_BARS:
         return glyphs
+    longest = LONGEST * max((glyph.size for glyph in glyphs), default=0.0)
+    short = sorted([bar for bar in bars if bar.right - bar.left < longest], key=lambda bar: bar.right - bar.left)
+    if not short:
+        return glyphs
     page = _Page(glyphs)
-    for bar in sorted(bars, key=lambda bar: bar.right - bar.left):
+    for bar in short:
         if not page.root(bar) and not _in_a_row(bar, bars):
             page.fraction(bar, bars)
-    return [glyph for glyph in page.glyphs if glyph is not None]
+    return page.left()
 
 
 def _in_a_row(bar: Bar, bars: Iterable[Bar]) -> bool:
@@ -39,21 +43,27 @@ class _Page:
 
     def __init__(self, glyphs: list[Glyph]) -> None:
         self.glyphs: list[Glyph | None] = list(glyphs)
-        self.places = sorted((glyph.y, i) for i, glyph in enumerate(glyphs) if glyph.size and not glyph.turn)
+        self.places = sorted([(glyph.y, i) for i, glyph in enumerate(glyphs) if glyph.size and not glyph.turn])
+        self.signs = [place for place in self.places if glyphs[place[1]].text in _ROOTS]
 
-    def near(self, low: float, high: float) -> Iterable[tuple[int, Glyph]]:
-        """The glyphs whose baselines lie between two heights."""
-        for y, i in self.places[bisect_left(self.places, (low, -1)) :]:
-            if y > high:
-                return
-            if (glyph := self.glyphs[i]) is not None:
-                yield i, glyph
+    def left(self) -> list[Glyph]:
+        """The glyphs that there are now, in their order."""
+        return [glyph for glyph in self.glyphs if glyph is not None]
+
+    def near(
+        self, low: float, high: float, places: Sequence[tuple[float, int]] | None = None
+    ) -> list[tuple[int, Glyph]]:
+        """The glyphs, or those of them at `places`, whose baselines lie between two heights."""
+        places = self.places if places is None else places
+        here = places[bisect_left(places, (low, -1)) : bisect_right(places, (high, len(self.glyphs)))]
+        return [(i, glyph) for _, i in here if (glyph := self.glyphs[i]) is not None]
 
     def fraction(self, bar: Bar, bars: Sequence[Bar]) -> None:
         """Put together what stands over and under a bar, if it is a fraction's."""
-        around = list(self.near(bar.y - 60, bar.y + 60))
-        over = [(i, g) for i, g in around if _between(bar, g) and g.low > bar.y - 0.15 * g.size]
-        under = [(i, g) for i, g in around if _between(bar, g) and g.high < bar.y + 0.15 * g.size]
+        left, right = 2 * bar.left - 1, 2 * bar.right + 1
+        around = [(i, g) for i, g in self.near(bar.y - 60, bar.y + 60) if left < g.left + g.right < right]
+        over = [(i, g) for i, g in around if g.low > bar.y - 0.15 * g.size]
+        under = [(i, g) for i, g in around if g.high < bar.y + 0.15 * g.size]
         over = _half([(i, g) for i, g in over if g.low - bar.y < 2 * g.size], bar)
         under = _half([(i, g) for i, g in under if bar.y - g.high < 2 * g.size], bar)
         if not over or not under or not _fits(bar, over, under) or self._runs_on(bar, bars, over):
@@ -65,7 +75,7 @@ class _Page:
 
     def root(self, bar: Bar) -> bool:
         """Put together a root whose bar this is; whether it was one."""
-        signs = [(i, g) for i, g in self.near(bar.y - 80, bar.y + 10) if g.text in _ROOTS and _signs(g, bar)]
+        signs = [(i, g) for i, g in self.near(bar.y - 80, bar.y + 10, self.signs) if _signs(g, bar)]
         if not signs:
             return False
         place, sign = signs[0]
@@ -180,4 +190,4 @@ def _fits(bar: Bar, over: list[tuple[int, Glyph]], under: list[tuple[int, Glyph]
             return False
         widths.append(reached - edges[0][0])
     long = bar.right - bar.left
-    return long < _LONGEST * size and long - 1.2 * size < max(widths) < long + 0.5 * size
+    return long < LONGEST * size and long - 1.2 * size < max(widths) < long + 0.5 * size

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Collection, Iterable
 
 from megascience_ops.books.assemble import Line
-from megascience_ops.books.glyphs import HYPHEN
+from megascience_ops.books.symbols import HYPHEN
 
 _LABEL = re.compile(
     r"(?:example|exercise|problem|question|theorem|lemma|definition|proposition|corollary|proof|solution|answer|"
@@ -56,7 +55,7 @@ def paragraphs(page: list[Line], words: Collection[str] = ()) -> str:
     headings and displayed lines keep a line of their own. `words` is the book's vocabulary."""
     if not page:
         return ""
-    size = statistics.median_low(line.size for line in page)
+    size = _middle(line.size for line in page)
     edges = _right_edges(page)
     leading = _leading(page, edges, size)
     out = [page[0].text]
@@ -79,7 +78,7 @@ def _leading(page: list[Line], edges: list[float], size: float) -> float:
     steps = [(step, full) for step, full in steps if 0.7 * size < step < 3 * size]
     full = [step for step, is_full in steps if is_full]
     if len(full) > 2:
-        return statistics.median_low(full)
+        return _middle(full)
     return min((step for step, _ in steps), default=1.3 * size)
 
 
@@ -92,12 +91,28 @@ def _right_edges(page: list[Line]) -> list[float]:
         key = (round(line.left / 8), round(line.right / 40))
         if key not in edges:
             column = [o.right for o in page if o.left < line.right and o.right > line.left and o.left > line.left - 60]
-            edges[key] = statistics.quantiles(column, n=20)[-1] if len(column) > 3 else max(column, default=line.right)
-        near = page[max(0, i - 5) : i + 6]
-        same = sum(abs(o.right - line.right) < 0.8 and abs(o.left - line.left) < 3 * line.size for o in near)
-        justified = same > 2 and line.right - line.left > 12 * line.size and _PROSE_END.search(line.text)
-        out.append(min(line.right, edges[key]) if justified else edges[key])
+            edges[key] = _nearly_all(column) if len(column) > 3 else max(column, default=line.right)
+        edge = edges[key]
+        if line.right < edge and line.right - line.left > 12 * line.size and _PROSE_END.search(line.text):
+            near = page[max(0, i - 5) : i + 6]
+            same = sum(abs(o.right - line.right) < 0.8 and abs(o.left - line.left) < 3 * line.size for o in near)
+            edge = line.right if same > 2 else edge
+        out.append(edge)
     return out
+
+
+def _middle(values: Iterable[float]) -> float:
+    """The lower median."""
+    ordered = sorted(values)
+    return ordered[(len(ordered) - 1) // 2]
+
+
+def _nearly_all(values: list[float]) -> float:
+    """What 19 of 20 values do not exceed, between two of them: as `statistics.quantiles(values, n=20)` ends."""
+    values = sorted(values)
+    place = min(19 * (len(values) + 1) // 20, len(values) - 1)
+    part = 19 * (len(values) + 1) - 20 * place
+    return (values[place - 1] * (20 - part) + values[place] * part) / 20
 
 
 def _joint(start: Line, a: Line, b: Line, size: float, leading: float, edge: float) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import re
-import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ import pypdfium2.raw as pdfium
 from megascience_ops.books import BookError, OpenBook, PageText, PageVerdict
 from megascience_ops.books.assemble import Line, page_lines
 from megascience_ops.books.furniture import furniture
-from megascience_ops.books.glyphs import read_glyphs
+from megascience_ops.books.page import read_glyphs
 from megascience_ops.books.paragraphs import paragraphs, vocabulary
 from megascience_ops.books.verdicts import verdict
 
@@ -73,10 +72,10 @@ def readable(path: Path) -> Iterator[Readable]:
     refused = None if document else pdfium.FPDF_GetLastError()
     if refused in (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY):
         raise BookError("encrypted", "the PDF asks for a password")
-    with tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as stack:
         file = path
         if not document:
-            file = Path(folder) / "mended.pdf"
+            file = Path(stack.enter_context(_folder())) / "mended.pdf"
             _mend(path, file)
             document = pdfium.FPDF_LoadDocument(os.fsencode(file), None)
         if not document:
@@ -108,6 +107,12 @@ def _draft(document: Any, i: int) -> _Draft:
     lines = page_lines(glyphs)
     thin = glyphs.n_chars < _THIN and glyphs.image_share < 0.3
     return _Draft(glyphs.height, lines, verdict(glyphs, "\n".join(line.text for line in lines)), thin)
+
+
+def _folder() -> AbstractContextManager[str]:
+    import tempfile  # takes longer than a page, and few files need one
+
+    return tempfile.TemporaryDirectory()
 
 
 def _mend(path: Path, mended: Path) -> None:

@@ -6,17 +6,19 @@ import re
 import unicodedata
 from operator import itemgetter
 
-from megascience_ops.books.glyphs import HYPHEN, Glyph
+from megascience_ops.books.glyphs import Glyph
+from megascience_ops.books.symbols import HYPHEN
 
 SAME_LINE = 0.62  # of the size: how far a baseline may move within a line
 SMALL = 0.86  # of the size: what is smaller may be a script
 # Typeset formulas leave a thin space round their punctuation.
 _POINT = re.compile(r"(?<=\d) \. ?(?=\d)")
 _STOP = re.compile(r"(?<=[^\W_]|[}\])%°]) ((?:[.,;:](?=\s|$))|\))")
+_AFTER_SPACE = (" .", " ,", " )", " ;", " :")
 _OPENED = re.compile(r"(?<=[(\[]) (?=[(√])")
 _DIGITS = frozenset("0123456789")
 _SIGNS = frozenset("−-–+")
-_SHAPED = _DIGITS | _SIGNS  # what fonts also draw raised
+SHAPED = _DIGITS | _SIGNS  # what fonts also draw raised
 _PRIMES = frozenset("′″‴'*†‡°∘")
 _OPERATORS = frozenset("=+−×·±<>≤≥≈")
 _ACCENTS = {"¯": "\u0304", "ˉ": "\u0304", "ˆ": "\u0302", "^": "\u0302", "˜": "\u0303", "´": "\u0301", "`": "\u0300"}
@@ -30,19 +32,23 @@ _ACCENTS |= {
     "−": "\u0304",
     "‾": "\u0304",
 }
-_ACCENTED = frozenset(_ACCENTS)
+ACCENTED = frozenset(_ACCENTS)
 _SAID, _BASELINE = (itemgetter(Glyph._fields.index(name)) for name in ("text", "y"))
 
 
 def read_line(run: list[Glyph], base_y: float, size: float) -> str:
     """The text of a line's glyphs, whose baseline and size are given in points."""
     text = _text(_accented(run), base_y, size).strip()
-    return _STOP.sub(r"\1", _POINT.sub(".", _OPENED.sub("", text)))
+    if "( " in text or "[ " in text:
+        text = _OPENED.sub("", text)
+    if any(map(text.__contains__, _AFTER_SPACE)):
+        text = _STOP.sub(r"\1", _POINT.sub(".", text))
+    return text
 
 
 def _text(run: list[Glyph], base_y: float, size: float) -> str:
     if set(map(_BASELINE, run)) == {base_y} and not any(
-        _level(glyph, base_y, size) for glyph in run if glyph[0] in _SHAPED
+        _level(glyph, base_y, size) for glyph in run if glyph[0] in SHAPED
     ):
         return "".join(map(_SAID, run))  # nothing is raised or lowered, as in most lines
     out: list[str] = []
@@ -62,7 +68,7 @@ def _text(run: list[Glyph], base_y: float, size: float) -> str:
         other = _end(run, j, -level, base_y, size)
         if (
             other > j
-            and (not out or out[-1] in _OPERATORS or out[-1] in " (/-")
+            and (not out or out[-1][-1:] in _OPERATORS or out[-1][-1:] in " (/-")
             and _over(run[i:j], run[j:other], base_y, size)
         ):
             halves = inner, _script(run[j:other], base_y, size)
@@ -72,7 +78,7 @@ def _text(run: list[Glyph], base_y: float, size: float) -> str:
         if set(inner) <= _PRIMES:
             out.append(inner)
         else:
-            if len(out) > 1 and out[-1] == " " and out[-2] not in _OPERATORS:
+            if len(out) > 1 and out[-1] == " " and out[-2][-1:] not in _OPERATORS:
                 out.pop()
             out.append(("^{" if level > 0 else "_{") + inner + "}")
         i = j
@@ -113,15 +119,7 @@ def _level(glyph: Glyph, base_y: float, size: float) -> int:
         return 0
     shift = (glyph.y - base_y) / size
     if -0.06 <= shift <= 0.12:
-        if glyph.text in _SIGNS and glyph.low - glyph.y > 0.42 * glyph.size:
-            return 1
-        if glyph.text in _DIGITS and glyph.high - glyph.low < 0.58 * glyph.size:
-            # Fonts with drawn superscripts keep size and baseline; only the shape gives them away.
-            if glyph.low - glyph.y > 0.24 * glyph.size:
-                return 1
-            if glyph.low - glyph.y < -0.06 * glyph.size and glyph.high - glyph.y < 0.5 * glyph.size:
-                return -1
-        return 0
+        return drawn_level(glyph.text, glyph.low - glyph.y, glyph.high - glyph.y, glyph.size)
     if abs(shift) > SAME_LINE and glyph.high - glyph.low > 1.2 * size:
         return 0  # a tall bracket or sign, whose origin lies far from the line
     if glyph.size < SMALL * size or abs(shift) > 0.2:
@@ -129,9 +127,24 @@ def _level(glyph: Glyph, base_y: float, size: float) -> int:
     return 0
 
 
+def drawn_level(text: str, low: float, high: float, size: float) -> int:
+    """1 for a superscript, -1 for a subscript, by its shape: fonts with drawn ones keep size and baseline.
+
+    `low` and `high` are the edges above the baseline; digits and signs alone are drawn so.
+    """
+    if text in _SIGNS and low > 0.42 * size:
+        return 1
+    if text in _DIGITS and high - low < 0.58 * size:
+        if low > 0.24 * size:
+            return 1
+        if low < -0.06 * size and high < 0.5 * size:
+            return -1
+    return 0
+
+
 def _accented(run: list[Glyph]) -> list[Glyph]:
     """The run with accents that stand over a letter put onto it."""
-    if _ACCENTED.isdisjoint(map(_SAID, run)):
+    if ACCENTED.isdisjoint(map(_SAID, run)):
         return run
     out: list[Glyph] = []
     waiting: Glyph | None = None
@@ -163,4 +176,6 @@ def _with_accent(letter: Glyph, accent: Glyph) -> Glyph:
 
 def negated(text: str) -> str:
     """Give a text with the strokes that TeX prints before a sign put through it: `0.1 ̸= 0.2` as `0.1 ≠ 0.2`."""
+    if "\u0338" not in text:
+        return text
     return re.sub("\u0338 ?([=<>≤≥≡≈∼∈⊂⊆∃|∥])", lambda sign: unicodedata.normalize("NFC", sign[1] + "\u0338"), text)

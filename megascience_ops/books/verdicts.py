@@ -37,7 +37,8 @@ def verdict(page: PageGlyphs, text: str) -> PageVerdict:
     if page.image_share > 0.60 and n < 200:
         return "scan"
     tokens = text.split()
-    long_tokens = sum(len(token) > 30 and "{" not in token and "/" not in token for token in tokens)
+    longest = max(map(len, tokens), default=0)
+    long_tokens = longest > 30 and sum(len(token) > 30 and "{" not in token and "/" not in token for token in tokens)
     if page.n_damaged > 0.05 * n or page.map_error_share > 0.05 or long_tokens > 0.10 * len(tokens):
         return "garbage"
     if page.n_unmapped + page.n_damaged >= 0.005 * n:
@@ -53,7 +54,10 @@ def _no_language(text: str) -> bool:
     A shifted or ruined text layer has words that nobody can pronounce: of those with four letters and more, one in
     seven and more is without a vowel, where whatever people write in Latin letters has one in thirty at most.
     """
-    words = [word for word in _WORD.findall(text) if word.isascii() or max(word) < "\u0250"]
+    found = _WORD.findall(text)
+    if sum(map(_FUNCTION_WORDS.__contains__, text.casefold().split())) >= 0.12 * len(found):
+        return False  # as on nearly every page, and soon told
+    words = [word for word in found if word.isascii() or max(word) < "\u0250"]
     prose = [word.casefold() for word in words if len(word) > 1 or word in ("a", "A", "I")]
     if len(prose) < 40 or sum(word in _FUNCTION_WORDS for word in prose) >= 0.12 * len(prose):
         return False

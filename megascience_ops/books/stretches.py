@@ -163,7 +163,7 @@ def _gap(page: TextPage, one: _Stretch, start: float, end: float) -> bool:
     _, rights, _, _ = page.boxes([blank.start() - 1 for blank in blanks])
     lefts, _, _, _ = page.boxes([blank.end() for blank in blanks])
     gap = GUTTER * one.size
-    return any(start < right < end and left - right > gap for left, right in zip(lefts, rights, strict=True))
+    return any(right < end and left > start and left - right > gap for left, right in zip(lefts, rights, strict=True))
 
 
 def _glyphs(page: TextPage, found: Sequence[_Stretch], apart: set[int]) -> list[Glyph]:

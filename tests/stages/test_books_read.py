@@ -9,9 +9,10 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pikepdf
 import pytest
 
-from megascience_ops.books import BookError
+from megascience_ops.books import BookError, stretches
 from megascience_ops.books.assemble import Line
 from megascience_ops.books.furniture import furniture
 from megascience_ops.books.glyphs import PageGlyphs
@@ -41,6 +42,42 @@ def text_of(path: Path) -> str:
 def test_page_of_ten_thousand_characters_is_read_whole(tmp_path: Path) -> None:
     source = "#set page(width: 2000pt, height: 2000pt)\n#for n in range(2500) [w#n ]"
     assert re.findall(r"w(\d+)", text_of(typeset(tmp_path, source))) == [str(n) for n in range(2500)]
+
+
+def drawn(path: Path, content: str) -> Path:
+    """A PDF of one page with the given content, in Helvetica."""
+    with pikepdf.new() as pdf:
+        font = pikepdf.Dictionary(Type=pikepdf.Name.Font, Subtype=pikepdf.Name.Type1, BaseFont=pikepdf.Name.Helvetica)
+        page = pdf.add_blank_page(page_size=(600, 800))
+        page.Resources = pikepdf.Dictionary(Font=pikepdf.Dictionary(F=font))
+        page.Contents = pdf.make_stream(f"BT /F 10 Tf {content} ET".encode("latin-1"))
+        pdf.save(path)
+    return path
+
+
+def test_page_read_in_stretches_says_what_its_characters_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = (
+        "= Motion in 2 dimensions\n"
+        + 3 * PROSE
+        + "\n\n+ Find $a = frac(F_1 + F_2, m)$ where m = 5.0 kg − 10#super[−3] kg."
+        "\n+ Is $sqrt(x^2 + y^2)$ less than *twice* $x + y$, $caron(r)$ being given?\n\n#columns(2)[" + 9 * PROSE + "]"
+    )
+    path = typeset(tmp_path, source)
+    in_stretches = text_of(path)
+    monkeypatch.setattr(stretches, "_odd", lambda page, found: set(range(len(found))))
+    assert in_stretches == text_of(path) != ""
+
+
+def test_columns_that_one_text_object_prints_are_read_one_after_the_other(tmp_path: Path) -> None:
+    rows = [(f"left column row {n} says this", f"right column row {n} says that") for n in range(12)]
+    content = "1 0 0 1 60 700 Tm 14 TL " + "".join(f"[({left}) -9000 ({right})] TJ T* " for left, right in rows)
+    text = text_of(drawn(tmp_path / "columns.pdf", content))
+    assert text.index("left column row 11") < text.index("right column row 0")
+
+
+def test_accent_over_the_first_letter_of_a_text_object_stays_with_that_letter(tmp_path: Path) -> None:
+    content = r"1 0 0 1 60 700 Tm [(Schr\310) 400 (odinger wrote it)] TJ"
+    assert text_of(drawn(tmp_path / "accent.pdf", content)) == "Schrödinger wrote it"
 
 
 # --- formulas -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from megascience_ops.books.glyphs import Glyph
 _MIN_LINES = 8  # pairs of half lines before a page counts as having two columns
 _MIN_GLYPHS = 20  # of a half line: cells of a table are shorter
 GUTTER = 1.1  # of the size
-MIDDLE = 0.3, 0.7  # of the page's width: where a gutter may begin
+MIDDLE = 0.3, 0.7  # of the page's width: where a gutter may be
 
 
 class _Run(Protocol):
@@ -56,7 +56,7 @@ def _gutter(runs: list[R], width: float) -> float | None:
             wide += 1
             for a, b in zip(glyphs, glyphs[1:], strict=False):
                 start = a.left if a.text == " " else a.right
-                if b.left - start > GUTTER * run.size and b.text != " " and from_left < start < to_right:
+                if b.left - start > GUTTER * run.size and b.text != " " and start < to_right and b.left > from_left:
                     gaps.append((start, b.left))
     for start, end in sorted(gaps, key=lambda gap: gap[1] - gap[0]):
         middle = (start + end) / 2

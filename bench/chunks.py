@@ -3,10 +3,11 @@
     PYTHONPATH=. python bench/chunks.py BOOKS
 
 BOOKS is a folder as bench/extraction.py takes it. *cut*: the gold examples of which no one passage holds 60 % of the
-word pairs of the question and 60 % of those of the last 40 words of the solution. *Mtok/s*: million tokens of the book
-per CPU second; *ours* from pages to passages, with finding blocks and joining the answer key, *packing* the same once
-they are there. Everybody counts tokens by
-the estimate, which is cheap, or by Tekken where it is there.
+word pairs of the question and 60 % of those of the last 40 words of the answer; *unanswered*: the same, the end of the
+answer being where its solution ends, with the discussion after it left out. *Mtok/s*: million tokens of the book per CPU
+second; *ours* from pages to passages, with finding blocks and joining the answer key, *packing* the same once they are
+there. Everybody counts tokens by the estimate, which is cheap, or by Tekken where it is there; *count* counts every
+page once and does nothing else.
 
 Run it with a Python that has the peers, or without them: `pip install semchunk mistral-common pydantic pypdfium2
 pikepdf pyyaml`. Without BOOKS it says so and measures nothing.
@@ -20,6 +21,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
@@ -35,6 +37,7 @@ from megascience_ops.books.tokens import SAFETY, count_tokens
 Count = Callable[[str], int]
 LIMITS = (4096, 1024)
 HELD, ENDING = 0.6, 40
+DISCUSSION = re.compile(r"\bDiscussion(?: for (?:part )?\(\w\)| and Implications)? (?=[A-Z(])")
 
 
 def ours(pages: Sequence[object], limit: int, count: Count) -> list[str]:
@@ -88,6 +91,12 @@ def cut(examples: list[Item], passages: list[str]) -> float:
     return sum(not whole_in_one(item) for item in examples) / len(examples)
 
 
+def solved(item: Item) -> Item:
+    """The example without the discussion that follows its solution."""
+    heads = [head.start() for head in DISCUSSION.finditer(item.answer) if head.start() > ENDING]
+    return replace(item, answer=item.answer[: heads[-1]]) if heads else item
+
+
 def _pairs(text: str) -> set[tuple[str, str]]:
     words = re.findall(r"[a-z]{2,}", text.lower())
     return set(zip(words, words[1:], strict=False))
@@ -101,7 +110,9 @@ def report(name: str, gold: list[Item], path: Path, counts: dict[str, Count]) ->
     blocks = find_blocks(pages)
     keyed = join_answers(blocks)
     for by, count in counts.items():
+        started = time.process_time()
         tokens = sum(count(page.text) for page in pages)
+        print(f"  {by:<8}        count    {tokens / (time.process_time() - started) / 1e6:45.2f} Mtok/s")
         ways: dict[str, Callable[[int], list[str]]] = {
             "ours": lambda limit, count=count: ours(pages, limit, count),  # type: ignore[misc]
             "packing": lambda limit, count=count: packed(blocks, keyed, limit, count),  # type: ignore[misc]
@@ -114,7 +125,8 @@ def report(name: str, gold: list[Item], path: Path, counts: dict[str, Count]) ->
                 started = time.process_time()
                 found = run(limit)
                 seconds = time.process_time() - started
-                share = f"{cut(examples, found):6.1%} cut" if examples else "   no examples"
+                torn = f"{cut(examples, found):6.1%} cut, {cut(list(map(solved, examples)), found):6.1%} unanswered"
+                share = torn if examples else "   no examples"
                 longest = max(count(one) for one in found)
                 print(
                     f"  {by:<8} {limit:>5}  {way:<8} {len(found):>4} passages, mean {mean(map(count, found)):5.0f}, "

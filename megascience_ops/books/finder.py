@@ -19,7 +19,7 @@ class Finder(Place):
     def read(self, index: int) -> Mark | None:
         """Read the line at `index` as the beginning of something, and move on in the book accordingly."""
         line = self.lines[index]
-        text = labels.bare(line.text)
+        text = self.bare[index]
         depth = labels.heading_depth(line.text)
         if not text:
             return None

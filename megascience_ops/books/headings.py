@@ -13,6 +13,9 @@ _RUNNING = re.compile(
 
 
 _END = re.compile(r"[.!?:;,]\s*$")
+_GOES_ON = re.compile(
+    r"\b(?:is|are|was|be|that|as|by|to|of|the|an?|and|or|with|from|gives|yields|becomes?|obtain|get|have)$"
+)
 _CHAPTER = re.compile(r"(?:chapter|unit|part|lecture|module)\s+(\d{1,3}|[IVXL]{1,6}|[A-Z])\b[.:\s—–-]*(.{0,90})$", re.I)
 _APPENDIX = re.compile(r"appendix(?:\s+([A-Z]|\d{1,2}))?\b[.:\s—–-]*(.{0,90})$", re.I)
 _SECTION = re.compile(r"(?:§\s*|section\s+)?(\d{1,2}(?:\.\d{1,2}){1,3})\.?\s+(\S.{1,90})$", re.I)
@@ -58,9 +61,21 @@ _REGIONS = {
 }
 
 
+# A word of each heading that opens a part of a book
+_OPENS = re.compile(
+    r"content|preface|foreword|acknowledg|copyright|about the|referenc|bibliograph|works|reading|index|glossary|key"
+    r"|list of|summary|review|recap|answer|solution|exercise|problem|question|quiz|choice|true|blank|practice",
+    re.I,
+)
+_LEADING = re.compile(rf"^(?:{NUMBER}\.?\s+)")
+_LONG = 90
+
+
 def region_of(text: str) -> str | None:
     """Say which part of a book a heading opens: exercises, answer_key, index, ...; None for any other line."""
-    head = re.sub(rf"^(?:{NUMBER}\.?\s+)", "", text.strip()).strip(" .:")
+    if len(text) > _LONG or not _OPENS.search(text):
+        return None  # as nearly every line, and soon told
+    head = _LEADING.sub("", text.strip()).strip(" .:")
     if not head or len(head) > 70:
         return None
     for region, pattern in _REGIONS.items():
@@ -79,19 +94,24 @@ def region_of(text: str) -> str | None:
 
 def asks(text: str) -> bool:
     """Say whether a heading of any words ends as those over exercises do: `Interactive Link Questions`."""
+    if not text.endswith(("uestions", "xercises", "roblems")):
+        return False
     return len(text.split()) <= 6 and bool(_ASKS.fullmatch(text)) and not _ADVICE.search(text)
 
 
 def chapter(text: str) -> Mark | None:
     """Read `Chapter 3 Title`, `Appendix B`."""
+    chapter, appendix = _CHAPTER.match(text), _APPENDIX.match(text)
+    if not chapter and not appendix:
+        return None
     if len(text) > 110 or re.search(r"\.{3,}|(?:\. ){3,}", text) or text.rstrip().endswith((".", ",", ";")):
         return None
-    if found := _CHAPTER.match(text):
+    if found := chapter:
         rest = found.group(2)
         if rest and not re.match(r"[^a-z]", rest):
             return None
         return Mark("chapter", found.group(1), rest, 5)
-    if (found := _APPENDIX.match(text)) and (found.group(1) or not found.group(2)):
+    if (found := appendix) and (found.group(1) or not found.group(2)):
         return Mark("chapter", f"Appendix {found.group(1) or ''}".strip(), found.group(2), 5)
     return None
 
@@ -112,7 +132,7 @@ def section(text: str) -> Mark | None:
 def title(text: str) -> bool:
     """Say whether a paragraph of one line looks like an unnumbered heading."""
     words = text.split()
-    if not 1 <= len(words) <= 10 or _END.search(text) or len(text) > 80:
+    if not 1 <= len(words) <= 10 or _END.search(text) or _GOES_ON.search(text) or len(text) > 80:
         return False
     if (
         not re.match(r"[A-Z“\"]", text)

@@ -15,6 +15,7 @@ class Mark(NamedTuple):
 
 NUMBER = r"\d{1,3}(?:[.\-–]\d{1,3}){0,3}"
 _MARKUP = re.compile(r"^(?:>\s*)?(#{1,6})\s+")
+_MARKED = tuple("#>*_")
 _EMPHASIS = re.compile(r"^(\*\*|__|\*|_)(?=\S)(.{1,90}?)(?<=\S)\1(?!\w)")
 
 _EXAMPLE = re.compile(
@@ -55,14 +56,15 @@ _FOOTNOTE = re.compile(r"(?:\^\{(\d{1,3})\}\s*|\[\^(\d{1,3})\]:\s*|(\d{1,2})(?=[
 
 def bare(line: str) -> str:
     """Give the line without Markdown heading marks and without emphasis round its first words."""
-    text = _MARKUP.sub("", line.strip())
-    text = _EMPHASIS.sub(r"\2", text, count=1)
-    return text.strip()
+    text = line.strip()
+    if text[:1] in _MARKED:
+        text = _EMPHASIS.sub(r"\2", _MARKUP.sub("", text), count=1).strip()
+    return text
 
 
 def heading_depth(line: str) -> int:
     """Give the number of Markdown heading marks, 0 for a plain line."""
-    found = _MARKUP.match(line.strip())
+    found = _MARKUP.match(line.strip()) if "#" in line else None
     return len(found.group(1)) if found else 0
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+_ENDS = '.?!:;”")]}'
 _OPEN = re.compile(r"(?:,|-|\b(?:the|of|and|a|an|to|in|is|by))$")
 _PART = re.compile(r"\(?[a-h][.)]\s")
 
@@ -43,12 +44,9 @@ def read_lines(pages: Sequence[PageText]) -> Iterator[Line]:
                 blank = True
                 continue
             follows = index + 1 >= len(rows) or not rows[index + 1]
-            ends = bool(re.search(r"[.?!:;”\")\]}]$", before)) or not before
+            ends = not before or before[-1] in _ENDS
             if not started:
-                runs_on = not ends and (
-                    (text[0].islower() and not _PART.match(text))
-                    or bool(re.search(r"(?:,|-|\b(?:the|of|and|a|an|to|in|is|by))$", before))
-                )
+                runs_on = not ends and ((text[0].islower() and not _PART.match(text)) or bool(_OPEN.search(before)))
                 fresh = 0 if runs_on else 2
             else:
                 fresh = 2 if blank else 1 if ends else 0

@@ -30,6 +30,10 @@ class Place:
     worded: bool = False  # this key says `Exercise 3`: numbers alone are lists in its answers
     around: str = ""  # the chapter in which an answer key stands
     heads: set[str] = field(default_factory=set)  # the headings so far, to know them again at the top of a page
+    bare: list[str] = field(init=False)  # the lines without marks of headings and emphasis
+
+    def __post_init__(self) -> None:
+        self.bare = [labels.bare(line.text) for line in self.lines]
 
     def begin(self, mark: Mark | None, line: Line) -> None:
         """Begin a block with this line."""
@@ -52,7 +56,7 @@ class Place:
     def following(self, index: int, distance: int = 1) -> str:
         """Give a coming line, empty at the end."""
         place = index + distance
-        return labels.bare(self.lines[place].text) if place < len(self.lines) else ""
+        return self.bare[place] if place < len(self.bare) else ""
 
     def enter(self, region: str, mark: Mark) -> Mark:
         """Go into another part of the book, by the head in `mark`."""

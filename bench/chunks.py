@@ -3,11 +3,11 @@
     PYTHONPATH=. python bench/chunks.py BOOKS
 
 BOOKS is a folder as bench/extraction.py takes it. *cut*: the gold examples of which no one passage holds 60 % of the
-word pairs of the question and 60 % of those of the last 40 words of the answer; *unanswered*: the same, the end of the
-answer being where its solution ends, with the discussion after it left out. *Mtok/s*: million tokens of the book per CPU
-second; *ours* from pages to passages, with finding blocks and joining the answer key, *packing* the same once they are
-there. Everybody counts tokens by the estimate, which is cheap, or by Tekken where it is there; *count* counts every
-page once and does nothing else.
+word pairs of the question and 60 % of those of the last 40 words of the answer; *unanswered*: the same, an answer
+ending where its solution ends, without the discussion after it. *Mtok/s*: million tokens of the book per CPU second;
+*ours* from pages to passages, with finding blocks and joining the answer key, *packing* the same once they are there.
+Everybody counts tokens by the estimate, which is cheap, or by Tekken where it is there; *count* counts every page once
+and does nothing else.
 
 Run it with a Python that has the peers, or without them: `pip install semchunk mistral-common pydantic pypdfium2
 pikepdf pyyaml`. Without BOOKS it says so and measures nothing.

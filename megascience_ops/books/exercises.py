@@ -15,6 +15,7 @@ ASKS = ("exercise", "question", "example")
 # "Figure 3.1 Two blocks"; "Figure 3.1 shows two blocks" is a sentence
 _CAPTION = re.compile(r"(?:(?:Figure|Fig\.|Photo)\s+[\dA-Z][\d.\-]*+(?!\s+[a-z]+s?\s)|Photo by\b)[^?]*$|!\[", re.S)
 
+_TAG = re.compile(r"(?:\*\*)?\[T\](?:\*\*)?\s+")  # some publishers mark what needs a calculator
 _IN_FIGURE = re.compile(r"[^.?!=]{0,12}|[\d.,%−\s-]+")  # a label, the numbers along an axis
 
 
@@ -207,7 +208,10 @@ def question_text(blocks: Sequence[Block], index: int) -> tuple[str, int]:
 
 
 def _gathered(blocks: Sequence[Block], index: int) -> tuple[str, int]:
-    parts, end = [blocks[index].body], index + 1
+    parts, end = (
+        [_TAG.sub("", blocks[index].body, count=1) if "[T]" in blocks[index].body[:12] else blocks[index].body],
+        index + 1,
+    )
     while end < len(blocks):
         block = blocks[end]
         if block.kind == "footnote":

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from megascience_ops.books import BookError, OpenBook, PageText
+from megascience_ops.books.latex import plain_latex
 from megascience_ops.books.markdown import plain_markdown
 
 PAGE_CHARS = 3000
@@ -15,27 +16,6 @@ _LATEX = re.compile(r"\\documentclass\b|\\begin\{document\}|^\\(?:chapter|sectio
 _MARKDOWN = re.compile(r"^(?:#{1,6} \S|```|\|.*\||[-*+] \S|> \S|---[ \t]*$)", re.MULTILINE)
 _FRONT_MATTER = re.compile(r"\A---\n(?:.*\n){0,60}?---\n")
 _FENCE = re.compile(r"^(?:```|~~~)", re.MULTILINE)
-
-_LATEX_HEADS = {"part": "#", "chapter": "#", "section": "##", "subsection": "###", "subsubsection": "####"}
-_LATEX_HEAD = re.compile(
-    r"\\(part|chapter|section|subsection|subsubsection)\*?(?:\[[^\]]*\])?\{((?:[^{}]|\{[^{}]*\})*)\}"
-)
-_LATEX_LABELLED = re.compile(
-    r"\\begin\{(example|exercise|problem|question|solution|answer|theorem|lemma|definition|proposition|corollary|proof|"
-    r"remark)s?\*?\}(?:\[([^\]]*)\])?",
-    re.IGNORECASE,
-)
-_LATEX_MATHS = r"equation|align|gather|multline|eqnarray|array|matrix|cases|split|aligned|tabular|displaymath|math"
-_LATEX_ENVIRONMENT = re.compile(
-    rf"\\(?:begin|end)\{{(?!(?:[pbvBV]?(?:{_LATEX_MATHS}))\w*\*?\}})[^}}]*\}}(?:\[[^\]]*\])?"
-)
-_LATEX_STYLE = re.compile(r"\\(?:textbf|textit|emph|textrm|textsf|texttt|underline|textsc)\{([^{}]*)\}")
-_LATEX_ASIDE = re.compile(
-    r"\\(?:label|index|vspace|hspace|includegraphics|bibliography\w*|input|include)\*?(?:\[[^\]]*\])?\{[^{}]*\}"
-)
-_LATEX_BARE = re.compile(
-    r"\\(?:maketitle|tableofcontents|newpage|clearpage|noindent|centering|medskip|bigskip|smallskip)\b[ \t]*"
-)
 
 
 def open_text(data: bytes, max_pages: int | None) -> OpenBook:
@@ -120,22 +100,3 @@ def _whole(paragraphs: list[str]) -> Iterator[str]:
             yield paragraph.strip("\n").rstrip()
     if fenced:
         yield "\n\n".join(fenced)
-
-
-def plain_latex(source: str) -> str:
-    """The body of a LaTeX book with its heads as Markdown's and its labelled parts as lines; maths untouched."""
-    start = source.find("\\begin{document}")
-    text = source[start + len("\\begin{document}") :] if start >= 0 else source
-    text = text.split("\\end{document}")[0]
-    text = re.sub(r"(?<!\\)%.*", "", text)
-    text = _LATEX_ASIDE.sub("", text)
-    text = _LATEX_BARE.sub("", text)
-    for _ in range(3):  # styles within styles
-        text = _LATEX_STYLE.sub(r"\1", text)
-    text = _LATEX_HEAD.sub(lambda m: f"\n\n{_LATEX_HEADS[m.group(1)]} {m.group(2).strip()}\n\n", text)
-    text = _LATEX_LABELLED.sub(
-        lambda m: f"\n\n{m.group(1).capitalize()}{f' ({m.group(2)})' if m.group(2) else ''}.\n", text
-    )
-    text = _LATEX_ENVIRONMENT.sub("\n", text)
-    text = re.sub(r"^[ \t]*\\item(?:\[([^\]]*)\])?[ \t]*", lambda m: f"{m.group(1) or '-'} ", text, flags=re.MULTILINE)
-    return text.replace("~", " ").replace("``", "“").replace("''", "”").strip()

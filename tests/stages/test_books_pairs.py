@@ -138,6 +138,14 @@ def test_pairs_keyed_exercises() -> None:
     ]
 
 
+def test_pairs_question_is_without_the_tag_for_a_calculator() -> None:
+    text = "Exercises\n\n12. [T] Find the area below the curve from 0 to 2.\n\n13. What is the slope at 3?"
+    assert [pair.question for pair in pairs(text, "12. 4.2\n13. 6")] == [
+        "Find the area below the curve from 0 to 2.",
+        "What is the slope at 3?",
+    ]
+
+
 def test_pairs_multiple_choice_letter_gets_its_text() -> None:
     """Options stay with the question, on lines of their own or on one line; parts of a question are no options."""
     key = "1. B\n2. C\n3. b\n4. T"

@@ -16,6 +16,7 @@ from megascience_ops.books import BookError, stretches
 from megascience_ops.books.assemble import Line
 from megascience_ops.books.furniture import furniture
 from megascience_ops.books.glyphs import PageGlyphs
+from megascience_ops.books.pairs import pairs
 from megascience_ops.books.paragraphs import paragraphs
 from megascience_ops.books.read import book_from_lines, read_book
 from megascience_ops.books.verdicts import verdict
@@ -341,6 +342,25 @@ def test_latex_heads_and_labels_are_lines_and_maths_stays(tmp_path: Path) -> Non
     text = book.pages[0].text
     assert "## Light" in text and "Example.\nWhat is light?" in text and "a note" not in text
     assert "\\begin{equation}c = \\frac{x}{t}\\end{equation}" in text
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        r"\newtheorem{exo}{Exercise}[chapter]\newtheorem*{exa}{Solution}",
+        r"\newtheorem{exo}[thm]{\bfseries Problem}\declaretheorem[style=plain, name={Answer}]{exa}",
+        r"\newenvironment{exo}[1][]{\par\noindent\textbf{Question. }}{\par}\newtheorem{exa}{Solution}",
+    ],
+)
+def test_latex_environments_of_the_author_s_own_are_known_by_what_they_print(declared: str, tmp_path: Path) -> None:
+    path = tmp_path / "book.tex"
+    path.write_text(
+        "\\documentclass{book}" + declared + "\n\\begin{document}\\section{Speed}\n"
+        "\\begin{exo}How far does a car at 20 m/s go in 5 s?\\end{exo}\n\\begin{exa}It goes $20 \\cdot 5 = 100$ m.\\end{exa}\n"
+        "\\end{document}"
+    )
+    (pair,) = pairs(text_of(path), "")
+    assert (pair.question, pair.answer) == ("How far does a car at 20 m/s go in 5 s?", "It goes $20 \\cdot 5 = 100$ m.")
 
 
 HTML = """<!DOCTYPE html><html><head><title>Heat</title><style>p {}</style></head><body><nav>skip</nav>

@@ -74,4 +74,4 @@ def _chunk(book: DigitizedBook, place: int, passage: Passage, config: Config) ->
     )
 
 
-STAGE = RowStage("chunk_books", DigitizedBook, Chunk, run, Config, version=4)
+STAGE = RowStage("chunk_books", DigitizedBook, Chunk, run, Config, version=5)

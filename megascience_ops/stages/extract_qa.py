@@ -72,4 +72,4 @@ def document(chunk: Chunk) -> str:
     return f"{chunk.text}\n\nThe book's answers to exercises of this passage:\n\n{chunk.answer_key}"
 
 
-STAGE = RowStage("extract_qa", Chunk, Pair, run, Config, tuple(EXTRACT.values()), version=2)
+STAGE = RowStage("extract_qa", Chunk, Pair, run, Config, tuple(EXTRACT.values()), version=3)

@@ -27,6 +27,8 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 PER_KIND = 1_000
 FLOORS = [round(0.05 * step, 2) for step in range(4, 19)]
 K = 5

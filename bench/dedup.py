@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +38,7 @@ import pyarrow.parquet as pq
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 THRESHOLD, NGRAM, NUM_PERM = 0.6, 3, 128
+VARIANTS = os.environ.get("BENCH_VARIANTS", "drop")  # what ours does with numeric variants: drop, as all peers do; keep
 SHARD = 250_000
 COPIES = 0.3
 STEMS = (
@@ -114,18 +116,15 @@ def _edited(rng: np.random.Generator, text: np.ndarray) -> np.ndarray:
 
 
 def ours(files: list[Path], folder: Path) -> list[str]:
-    """This package: sign every file, then decide."""
-    from megascience_ops.dedup.signed import File, Making, Signed, write
-    from megascience_ops.dedup.survivors import survival
+    """This package: sign every file, decide, confirm on the texts."""
+    from megascience_ops.dedup.signed import File, Making, write
 
     signed = [folder / f"{file.stem}.signed" for file in files]
     for file, to in zip(files, signed, strict=True):
         write(_batches(file), to, Making())
-    with Signed([File.beside(to) for to in signed], Making()) as mine, Signed([], Making()) as settled:
-        found = survival(mine, settled, THRESHOLD, keep_variants=False)
-        ids = mine.ids()
+    ids, gone = _decided([File.beside(to) for to in signed], [], files)
     kept, start = np.ones(len(ids), dtype=bool), 0
-    kept[found.removed] = False
+    kept[gone] = False
     for file in files:
         end = start + pq.read_metadata(file).num_rows
         np.save(folder / f"{file.stem}.kept.npy", kept[start:end])
@@ -135,15 +134,32 @@ def ours(files: list[Path], folder: Path) -> list[str]:
 
 def later(files: list[Path], folder: Path) -> list[str]:
     """This package, a batch of a hundredth after `ours`, whose signatures it reads."""
-    from megascience_ops.dedup.signed import File, Making, Signed, write
-    from megascience_ops.dedup.survivors import survival
+    from megascience_ops.dedup.signed import File, Making, write
 
     file = folder / "later.parquet"
     write(_batches(file), folder / "later.signed", Making())
-    signed = [File.beside(folder / f"{file.stem}.signed", np.load(folder / f"{file.stem}.kept.npy")) for file in files]
-    with Signed([File.beside(folder / "later.signed")], Making()) as mine, Signed(signed, Making()) as settled:
-        found = survival(mine, settled, THRESHOLD, keep_variants=False)
-        return mine.ids().take(pa.array(found.removed)).to_pylist()
+    before = [File.beside(folder / f"{file.stem}.signed", np.load(folder / f"{file.stem}.kept.npy")) for file in files]
+    ids, gone = _decided([File.beside(folder / "later.signed")], before, [file])
+    return ids.take(pa.array(gone)).to_pylist()
+
+
+def _decided(signed: list[Any], before: list[Any], files: list[Path]) -> tuple[pa.ChunkedArray, np.ndarray]:
+    """The ids of all questions of these signature files, and the places of those that go."""
+    from megascience_ops.dedup.confirming import confirmed
+    from megascience_ops.dedup.shelf import between, picked
+    from megascience_ops.dedup.signed import Making, Signed
+    from megascience_ops.dedup.survivors import survival
+
+    def texts(places: np.ndarray) -> Iterator[pa.Array]:
+        start = 0
+        for file in files:
+            with pq.ParquetFile(file, pre_buffer=False) as opened:
+                yield from picked(opened, between(places, start, start + opened.metadata.num_rows))
+                start += opened.metadata.num_rows
+
+    with Signed(signed, Making()) as mine, Signed(before, Making()) as settled:
+        found = survival(mine, settled, THRESHOLD, keep_variants=VARIANTS == "keep")
+        return mine.ids(), confirmed(found, texts, THRESHOLD, NGRAM).removed
 
 
 def _batches(file: Path) -> Iterator[pa.RecordBatch]:

@@ -55,20 +55,15 @@ class Shelf:
                     files.append(self._kept(part, stack))
             yield stack.enter_context(Signed(files, self._making))
 
-    def questions(self, numbers: Numbers) -> list[str]:
+    def questions(self, numbers: Numbers) -> Iterator[pa.Array]:
         """These of the questions that this stage reads, as texts; the numbers are given in order."""
-        found: list[str] = []
         start = 0
         for part in self._batch.upstream().parts:
-            end = start + part.rows_out
-            if np.searchsorted(numbers, start) < np.searchsorted(numbers, end):
+            here = between(numbers, start, start + part.rows_out)
+            if here.size:
                 with self._whole(part) as rows, pq.ParquetFile(rows, pre_buffer=False) as file:
-                    for batch in file.iter_batches(GROUP, columns=["question"], use_threads=False):
-                        here = numbers[np.searchsorted(numbers, start) : np.searchsorted(numbers, start + len(batch))]
-                        found += batch.column(0).take(pa.array(here - start)).to_pylist()
-                        start += len(batch)
-            start = end
-        return found
+                    yield from picked(file, here)
+            start += part.rows_out
 
     def keep(self, mine: Signed, gone: Numbers) -> None:
         """Leave behind which rows stay, of the shards that this worker computes."""
@@ -120,6 +115,21 @@ class Shelf:
 
     def _kept_path(self, fingerprint: str) -> str:
         return f"{self._folder}/kept/{fingerprint}.parquet"
+
+
+def picked(file: pq.ParquetFile, rows: Numbers) -> Iterator[pa.Array]:
+    """The questions at these rows of a file, which are given in order."""
+    start = 0
+    for batch in file.iter_batches(GROUP, columns=["question"], use_threads=False):
+        here = between(rows, start, start + len(batch))
+        yield batch.column(0).take(pa.array(here))
+        start += len(batch)
+
+
+def between(numbers: Numbers, start: int, end: int) -> Numbers:
+    """Those of these numbers that lie between, counted from `start`; they are given in order."""
+    found: Numbers = numbers[np.searchsorted(numbers, start) : np.searchsorted(numbers, end)] - start
+    return found
 
 
 def forget(store: Store, path: str) -> None:

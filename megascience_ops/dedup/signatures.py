@@ -10,20 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from megascience_ops.dedup.columns import (
-    ALONE_,
-    COMMAND,
-    NUMBER,
-    WORD,
-    Bounds,
-    Hashes,
-    Tokens,
-    mix,
-    run_hashes,
-    spread,
-    text_hash,
-    tokenized,
-)
+from megascience_ops.dedup.characters import ALONE_, COMMAND, NUMBER, WORD, Bounds, spread
+from megascience_ops.dedup.columns import Hashes, Tokens, mix, run_hashes, text_hash, tokenized
 
 Bands = npt.NDArray[np.uint32]
 
@@ -64,7 +52,7 @@ def bands_for(threshold: float) -> int:
 
 def signatures(texts: pa.Array, ngram: int, bands: int) -> Signatures:
     """The signatures of these texts. Each depends on its text alone."""
-    blocks = [_sets(block, ngram) for block in _blocks(texts)] or [_sets(texts, ngram)]
+    blocks = [_sets(texts[some], ngram) for some in blocks_of(byte_lengths(texts))] or [_sets(texts, ngram)]
     sizes = np.concatenate([one.sizes for one in blocks])
     bounds = np.concatenate(([0], np.cumsum(sizes)))
     grams = np.concatenate([one.grams for one in blocks])
@@ -85,15 +73,21 @@ class _Sets:
     family: Hashes
 
 
-def _blocks(texts: pa.Array) -> Iterator[pa.Array]:
-    """The texts in blocks of at most `BLOCK_TEXTS`, and of about `BLOCK_BYTES` at most."""
-    ends = np.cumsum(pc.binary_length(texts).to_numpy(zero_copy_only=False), dtype=np.int64)
+def byte_lengths(texts: pa.Array) -> Bounds:
+    """How many bytes each text has."""
+    lengths: Bounds = pc.binary_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
+    return lengths
+
+
+def blocks_of(lengths: Bounds, most: int = BLOCK_TEXTS) -> Iterator[slice]:
+    """Texts of these lengths in blocks of at most so many, and of about `BLOCK_BYTES` at most."""
+    ends = np.cumsum(lengths)
     start = 0
-    while start < len(texts):
+    while start < len(lengths):
         before = ends[start - 1] if start else 0
         full = int(np.searchsorted(ends, before + BLOCK_BYTES))
-        stop = min(max(full, start + 1), start + BLOCK_TEXTS)
-        yield texts[start:stop]
+        stop = min(max(full, start + 1), start + most)
+        yield slice(start, stop)
         start = stop
 
 
@@ -102,16 +96,15 @@ def _sets(texts: pa.Array, ngram: int) -> _Sets:
     counts = np.diff(found.bounds)
     starts, ends = found.bounds[:-1], found.bounds[1:]
     sequence = run_hashes(found.hashes, starts, ends)
-    hashes, lengths = _filled(texts, found, counts, ngram)
+    hashes, lengths = filled(found.hashes, counts, ngram)
+    for number in np.flatnonzero(counts == 0).tolist():
+        whole = texts[number].cast(pa.binary()).as_py().decode(errors="replace")
+        hashes[int(lengths[:number].sum())] = text_hash(whole)
     odd = _odd(ngram)
     grams = hashes * odd[0]
     for step in range(1, ngram):
         grams[:-step] += hashes[step:] * odd[step]
-    whole = np.cumsum(lengths)
-    inside = np.ones(len(grams), dtype=bool)
-    for step in range(1, ngram):  # these begin in one text and end in the next
-        inside[whole - step] = False
-    text = np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths - ngram + 1)
+    inside, text = placed(lengths, ngram)
     keys = (mix(grams[inside]) >> np.uint64(TEXT_BITS)) | (text << np.uint64(64 - TEXT_BITS))
     keys.sort()
     distinct = np.ones(len(keys), dtype=bool)
@@ -121,18 +114,23 @@ def _sets(texts: pa.Array, ngram: int) -> _Sets:
     return _Sets(keys & np.uint64(2 ** (64 - TEXT_BITS) - 1), sizes, sequence, _families(found))
 
 
-def _filled(texts: pa.Array, found: Tokens, counts: Bounds, ngram: int) -> tuple[Hashes, Bounds]:
-    """The token hashes, each text filled up with zeros to one n-gram; a text without a token is its characters."""
-    short = np.flatnonzero(counts < ngram)
-    if not short.size:
-        return found.hashes, counts
+def placed(lengths: Bounds, ngram: int) -> tuple[npt.NDArray[np.bool_], Hashes]:
+    """Of texts of so many tokens, none fewer than `ngram`: which tokens begin an n-gram, and in which text each is."""
+    inside = np.ones(int(lengths.sum()), dtype=bool)
+    whole = np.cumsum(lengths)
+    for step in range(1, ngram):  # these begin in one text and end in the next
+        inside[whole - step] = False
+    return inside, np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths - ngram + 1)
+
+
+def filled(tokens: Hashes, counts: Bounds, ngram: int) -> tuple[Hashes, Bounds]:
+    """The tokens of texts of so many, each text filled up with zeros to one n-gram; and how many each then has."""
+    if not (counts < ngram).any():
+        return tokens, counts
     lengths = np.maximum(counts, ngram)
-    starts = np.cumsum(lengths) - lengths
-    filled = np.zeros(int(lengths.sum()), dtype=np.uint64)
-    filled[spread(starts, counts)] = found.hashes
-    for number in np.flatnonzero(counts == 0).tolist():
-        filled[starts[number]] = text_hash(texts[number].cast(pa.binary()).as_py().decode(errors="replace"))
-    return filled, lengths
+    found = np.zeros(int(lengths.sum()), dtype=np.uint64)
+    found[spread(np.cumsum(lengths) - lengths, counts)] = tokens
+    return found, lengths
 
 
 def _families(found: Tokens) -> Hashes:
@@ -155,11 +153,11 @@ def _bands(grams: Hashes, bounds: Bounds, bands: int) -> Bands:
     short = grams.astype(np.uint32)
     factors = (_odd(bands * ROWS) >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
     found = np.zeros((bands, len(sizes)), dtype=np.uint32)
-    filled = -(-sizes // PADDED) * PADDED
-    by_length = np.argsort(filled, kind="stable")
-    edges = np.flatnonzero(np.diff(filled[by_length])) + 1
+    padded = -(-sizes // PADDED) * PADDED
+    by_length = np.argsort(padded, kind="stable")
+    edges = np.flatnonzero(np.diff(padded[by_length])) + 1
     for same in np.split(by_length, edges) if len(sizes) else []:
-        length = int(filled[same[0]])
+        length = int(padded[same[0]])
         step = max(1, MATRIX // length)
         for at in range(0, len(same), step):
             texts = same[at : at + step]

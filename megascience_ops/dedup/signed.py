@@ -17,7 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from megascience_ops.dedup.columns import Bounds, Hashes, spread
+from megascience_ops.dedup.characters import Bounds, spread
+from megascience_ops.dedup.columns import Hashes
 from megascience_ops.dedup.signatures import ROWS, signatures
 from megascience_ops.errors import ContractError
 from megascience_ops.storage import Store
@@ -28,6 +29,7 @@ Numbers = npt.NDArray[np.int64]
 VERSION = 2  # goes up when a text would get another signature
 GROUP = 32_768  # questions signed, written and read at a time
 
+READ = 8_192  # questions whose n-grams are read at a time: fresh memory for more costs more than the reading
 PIECE = 1_024  # questions whose n-grams are picked together: few enough to stay in the processor's cache
 NEAR = 512  # n-grams that are not wanted, and are read rather than skipped
 
@@ -172,8 +174,8 @@ class Signed:
         for place, rows in self._rows(numbers):
             ends = np.cumsum(self._whole(place, "size"))
             starts = ends - self._whole(place, "size")
-            for at in range(0, len(rows), GROUP):
-                some = rows[at : at + GROUP]
+            for at in range(0, len(rows), READ):
+                some = rows[at : at + READ]
                 for piece in self._grams(self._files[place], starts[some], ends[some]):
                     found[filled : filled + len(piece)] = piece
                     filled += len(piece)

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from megascience_ops.dedup.columns import Hashes, spread
+from megascience_ops.dedup.characters import spread
+from megascience_ops.dedup.columns import Hashes
 from megascience_ops.dedup.signatures import TEXT_BITS, Bands
 from megascience_ops.dedup.signed import Flags, Numbers, Signed
 

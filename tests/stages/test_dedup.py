@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megascience_ops.dedup.columns import tokenized
+from megascience_ops.dedup.columns import by_spelling, tokenized
+from megascience_ops.dedup.comparing import similarities
 from megascience_ops.dedup.confirming import confirmed
 from megascience_ops.dedup.signatures import ROWS, bands_for, signatures
 from megascience_ops.dedup.signed import File, Making, Signed, grams_of, write
@@ -142,6 +143,41 @@ def test_tokenized_columns_are_the_tokens_of_each_text(texts: list[str]) -> None
         for word, value in zip(words, hashes, strict=True):
             assert there.setdefault(word, value) == value
             assert back.setdefault(value, word) == word
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(TEXT, max_size=6))
+def test_by_spelling_columns_have_one_number_for_each_token(texts: list[str]) -> None:
+    found = by_spelling(pa.array(texts, pa.string()))
+    words = [tokens(text) for text in texts]
+    assert np.diff(found.bounds).tolist() == [len(each) for each in words]
+    pairs = set(zip(found.tokens.tolist(), [word for each in words for word in each], strict=True))
+    assert len(pairs) == len({number for number, _ in pairs}) == len({word for _, word in pairs})
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(TEXT, TEXT, st.booleans()), max_size=8), st.integers(1, 5))
+def test_similarities_of_pairs_are_those_of_their_shingles(pairs: list[tuple[str, str, bool]], ngram: int) -> None:
+    sides = [one for one, _, _ in pairs], [f"{one} {other}" if longer else other for one, other, longer in pairs]
+    found = similarities(*(pa.array(side, pa.large_string()) for side in sides), ngram)
+    assert found.tolist() == [jaccard(shingles(a, ngram), shingles(b, ngram)) for a, b in zip(*sides, strict=True)]
+
+
+def test_similarities_of_long_and_many_pairs_do_not_depend_on_their_neighbours() -> None:
+    rng = random.Random(6)
+    lengths = [0, 1, 3, 12_000, *(rng.randint(10, 90) for _ in range(1_500)), 150_000, 40]
+    ours = [" ".join(word(rng.randrange(26**4)) for _ in range(length)) for length in lengths]
+    theirs = [text.replace(" a", " b", 2 + len(text) // 200) + (" é" if n % 3 else "") for n, text in enumerate(ours)]
+    for ngram in (3, 6):  # six words of so many do not fit into one number
+        found = similarities(pa.array(ours, pa.large_string()), pa.array(theirs, pa.large_string()), ngram)
+        for number in (*range(0, 1_504, 50), 1, 2, 3, 1_504, 1_505):
+            assert found[number] == jaccard(shingles(ours[number], ngram), shingles(theirs[number], ngram))
+
+
+def test_similarities_bytes_that_are_not_utf8_count_as_the_replacement_character() -> None:
+    broken = pa.array([b"\xff\xfe mass of it", b"what mass of \xc3"], pa.large_binary()).view(pa.large_string())
+    mended = pa.array(["\ufffd\ufffd mass of it", "what mass of \ufffd"], pa.large_string())
+    assert similarities(broken, mended, 2).tolist() == [1.0, 1.0]
 
 
 @settings(max_examples=200, deadline=None)
@@ -281,6 +317,28 @@ def test_survival_short_and_empty_questions_go_only_for_the_same(decided: Callab
     assert found.removed == {"q1": ("q0", 1.0), "q5": ("q3", 1.0), "q7": ("q6", 1.0), "q9": ("q8", 1.0)}
 
 
+@pytest.mark.parametrize(
+    ("text", "near", "far"),
+    [
+        (
+            r"$\int_0^1 \frac{x^2}{1+x} dx = \sum_{n=1}^\infty a_n \left( 1 - \epsilon \right)$",
+            r"\int_0^1 \dfrac{x^2}{1+x} dx = \sum_{n=1}^\infty a_n ( 1 - \epsilon )",
+            r"$\oint_1^2 \frac{y^3}{2-y} dy = \prod_{k=2}^\infty b_k \left( 2 + \delta \right)$",
+        ),
+        (
+            "一个质量为二千克的物体从四十米高处自由下落求其落地速度",
+            "一个质量为二千克的物体从四十米高处自由下落，求其落地时速度",
+            "水的摩尔质量是多少为什么冰会浮在水面上",
+        ),
+    ],
+)
+def test_survival_only_latex_and_only_chinese_are_told_apart_as_words_are(
+    text: str, near: str, far: str, decided: Callable[..., Outcome]
+) -> None:
+    found = decided(numbered(text, near, far))
+    assert found.removed == {"q1": ("q0", pytest.approx(jaccard(shingles(text), shingles(near))))}
+
+
 def test_survival_settled_come_first_and_stay(decided: Callable[..., Outcome]) -> None:
     text = "Why does the sky look blue at noon and red at dusk?"
     settled = [("old/1", text, 9), ("old/2", text, 9), ("old/3", "Something else entirely, is it not?", 9)]
@@ -360,7 +418,7 @@ def test_confirmed_removals_are_those_whose_texts_are_alike_whatever_the_hashes_
         variant=np.array([False, True, False, True]),
         variants=np.array([0]),
     )
-    found = confirmed(claimed, lambda places: [texts[place] for place in places], 0.6, 3)
+    found = confirmed(claimed, lambda places: [pa.array([texts[place]]) for place in places], 0.6, 3)
     assert found.removed.tolist() == [1, 3, 4]
     assert found.kept == ["q0", "old", "q0"]
     assert found.jaccard.tolist() == [1.0, 0.8, 0.75]

@@ -14,8 +14,10 @@ import pyarrow.compute as pc
 from megascience_ops.dedup.characters import text_bytes
 from megascience_ops.dedup.comparing import similarities
 from megascience_ops.dedup.signatures import byte_lengths
-from megascience_ops.dedup.signed import GROUP, Numbers
+from megascience_ops.dedup.signed import Numbers
 from megascience_ops.dedup.survivors import Survival
+
+PAIRS = 4_096  # whose texts are held at a time
 
 
 def confirmed(
@@ -31,8 +33,8 @@ def confirmed(
     own = own[np.argsort(found.kept_places[own], kind="stable")]
     places = np.unique(np.concatenate([found.removed[own], found.kept_places[own]]))
     with _mapped(texts(places)) as content:
-        for at in range(0, len(own), GROUP):
-            pairs = own[at : at + GROUP]
+        for at in range(0, len(own), PAIRS):
+            pairs = own[at : at + PAIRS]
             goes, stays = (
                 content.take(pa.array(np.searchsorted(places, some[pairs])))
                 for some in (found.removed, found.kept_places)

@@ -11,6 +11,8 @@ Peers that cannot be imported are named and left out. Give those that are no dep
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install daft rensa text-dedup datasketch pyarrow
     BENCH_PYTHON=/tmp/peers/bin/python python bench/dedup.py 1000000
 
+BENCH_VARIANTS=keep lets ours keep questions that differ in numbers alone, as a stage does by default; peers drop them.
+
 "later" is a second batch of a hundredth of the size, against what the first has left in the index.
 """
 
@@ -38,6 +40,7 @@ import pyarrow.parquet as pq
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 THRESHOLD, NGRAM, NUM_PERM = 0.6, 3, 128
+OURS = [f"megascience_ops.dedup.{name}" for name in ("signed", "survivors", "confirming", "shelf")]
 VARIANTS = os.environ.get("BENCH_VARIANTS", "drop")  # what ours does with numeric variants: drop, as all peers do; keep
 SHARD = 250_000
 COPIES = 0.3
@@ -313,7 +316,8 @@ def contender(name: str, folder: Path) -> None:
     """Run one contender in this process and write what it did."""
     files = sorted(folder.glob("shard-*.parquet"))
     if name != "text_dedup":  # that one is a command, whose imports cannot be told from its work
-        importlib.import_module("megascience_ops.dedup.survivors" if name in ("ours", "later") else name)
+        for module in OURS if name in ("ours", "later") else [name]:
+            importlib.import_module(module)
     began = time.process_time()  # imports are not what is measured
     removed = CONTENDERS[name](files, folder)
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]

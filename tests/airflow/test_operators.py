@@ -271,7 +271,7 @@ command.run("refine_qa")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_to_the_worker_ends_the_command(tmp_path: Path, number: signal.Signals) -> None:
     path = tmp_path / "pid"
-    stage = f"import os, pathlib, time; pathlib.Path({str(path)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    stage = f"import os, pathlib, time; pathlib.Path({str(path)!r}).write_text(str(os.getpid())); time.sleep(600)"
     plugins = str(Path(__file__).parents[2] / "plugins")
     worker = subprocess.Popen(
         [sys.executable, "-c", WORKER.format(plugins=plugins, stage=stage, handles=number == signal.SIGTERM)],
@@ -280,5 +280,5 @@ def test_signal_to_the_worker_ends_the_command(tmp_path: Path, number: signal.Si
     while not (path.exists() and path.read_text()):
         time.sleep(0.05)
     worker.send_signal(number)
-    worker.wait(15)
+    worker.wait(120)  # on a busy machine
     assert is_gone(int(path.read_text()))

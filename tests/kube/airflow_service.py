@@ -52,7 +52,7 @@ class Airflow:
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",  # of a worker that died; 300 unless set
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
-            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # the DAGs stay as they are
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",  # a watcher starts when its DAG is parsed
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "KUBECONFIG": kubeconfig,
             "MEGASCIENCE_PODS": str(pods),

@@ -34,8 +34,9 @@ RUN useradd --uid 50000 --gid 0 --no-create-home --home-dir /opt/airflow airflow
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=samples /src/examples/textbooks /opt/megascience/textbooks
 COPY examples/benchmarks /opt/megascience/benchmarks
-RUN --mount=type=bind,from=project,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-deps /wheels/*.whl
+# copied and not mounted: podman's cache takes no notice of what is mounted
+COPY --from=project /wheels /wheels
+RUN pip install --no-cache-dir --no-deps /wheels/*.whl
 COPY plugins /opt/airflow/plugins
 COPY dags /opt/airflow/dags
 COPY docker/health.py docker/seed.py /opt/megascience/

@@ -30,8 +30,9 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/home/megascience HF_HOME=/
 RUN useradd --uid 10001 --user-group --create-home --home-dir /home/megascience megascience \
     && install -d -o 10001 -g 10001 /models
 COPY --from=dependencies /opt/venv /opt/venv
-RUN --mount=type=bind,from=project,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-deps /wheels/*.whl
+# copied and not mounted: podman's cache takes no notice of what is mounted
+COPY --from=project /wheels /wheels
+RUN pip install --no-cache-dir --no-deps /wheels/*.whl
 USER 10001
 WORKDIR /home/megascience
 # It does one stage and ends, and its exit code says how: there is no health to be asked for.

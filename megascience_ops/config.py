@@ -10,11 +10,11 @@ import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from megascience_ops.errors import ContractError
 from megascience_ops.rows import Frozen
+from megascience_ops.yaml_text import NotYaml, read_yaml
 
 WHERE = "where"  # marks a setting that says where or how fast, and so bears no identity
 
@@ -214,9 +214,9 @@ def parse_setting(text: str) -> tuple[list[str], Any]:
     if not equals or not path.strip():
         raise ContractError(f"--set {text}: write it as name=value, for example refine_qa.max_unread=0.05")
     try:
-        return path.strip().split("."), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ContractError(f"--set {text}: the value is not YAML: {' '.join(str(error).split())}") from None
+        return path.strip().split("."), read_yaml(value)
+    except NotYaml as error:
+        raise ContractError(f"--set {text}: the value is not YAML: {error}") from None
 
 
 def merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

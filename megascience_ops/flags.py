@@ -6,11 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from megascience_ops.config import Settings, parse_setting, validated
 from megascience_ops.errors import ContractError
 from megascience_ops.recipe import recipe
+from megascience_ops.yaml_text import NotYaml, read_yaml
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -62,15 +61,15 @@ def _put(values: dict[str, Any], path: list[str], value: Any) -> None:
 
 def _config_file(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ContractError(f"{path}: no such file") from None
     except OSError as error:
         raise ContractError(f"{path}: cannot be read ({error.strerror}); name a YAML file") from None
     except UnicodeDecodeError:
         raise ContractError(f"{path}: not a text file in UTF-8") from None
-    except yaml.YAMLError as error:
-        raise ContractError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except NotYaml as error:
+        raise ContractError(f"{path}: not YAML: {error}") from None
     if not isinstance(values, dict):
         raise ContractError(f"{path}: a mapping of settings is expected, such as `engine: {{kind: rules}}`")
     return values

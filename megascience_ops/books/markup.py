@@ -121,7 +121,7 @@ def html_text(source: str) -> tuple[str | None, str]:
     reader = _Reader()
     reader.feed(mathml_replaced(source))
     reader.close()
-    text = re.sub(r"[ \t]+(?=\n)|(?<=\n)[ \t]+(?=\S)(?!```)", "", "".join(reader.out))
+    text = re.sub(r"(?<![ \t])[ \t]++(?=\n)|(?<=\n)[ \t]++(?=\S)(?!```)", "", "".join(reader.out))
     return " ".join("".join(reader.title).split()) or None, re.sub(r"\n{3,}", "\n\n", text).strip()
 
 

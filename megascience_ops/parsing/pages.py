@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-import yaml
-
 from megascience_ops.errors import Unparsed
+from megascience_ops.yaml_text import NotYaml, read_yaml
 
 BLANK = "[BLANK PAGE]"
 _TURNED = re.compile(r"\[TURN (90|180|270)\]")
@@ -53,9 +52,9 @@ def olmocr_page(text: str) -> Transcription:
     if found is None:
         raise Unparsed("no_front_matter", "the answer does not begin with front matter between two lines of ---")
     try:
-        front = yaml.safe_load(found.group(1))
-    except yaml.YAMLError as error:
-        raise Unparsed("wrong_front_matter", " ".join(str(error).split())) from None
+        front = read_yaml(found.group(1))
+    except NotYaml as error:
+        raise Unparsed("wrong_front_matter", str(error)) from None
     if not isinstance(front, dict) or set(front) != _OLMOCR_KEYS:
         raise Unparsed("wrong_front_matter", f"it has to have {', '.join(sorted(_OLMOCR_KEYS))}, and nothing else")
     valid, correction = _flag(front, "is_rotation_valid"), front["rotation_correction"]

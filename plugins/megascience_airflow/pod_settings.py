@@ -11,12 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, model_validator
 
 from megascience_ops.config import merged, nearest, validated
 from megascience_ops.errors import ContractError
 from megascience_ops.rows import Frozen
+from megascience_ops.yaml_text import read_yaml
 
 PODS = "MEGASCIENCE_PODS"
 TEMPLATES = Path(__file__).parent / "pods"
@@ -118,11 +118,11 @@ def _settings(path: str, version: int) -> PodSettings:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+        said = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ContractError(f"{path}: cannot be read ({error.strerror})") from None
-    except yaml.YAMLError as error:
-        raise ContractError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:  # NotYaml, or no UTF-8
+        raise ContractError(f"{path}: not YAML: {error}") from None
     if not isinstance(said, dict):
         raise ContractError(f"{path}: a mapping is expected")
     return said

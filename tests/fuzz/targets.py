@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import io
 import json
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from megascience_ops.engines import answers
 from megascience_ops.engines.rules.engine import RulesEngine
 from megascience_ops.engines.trouble import Trouble
 from megascience_ops.errors import ContractError, Declined, TransientError, Unparsed
+from megascience_ops.looking.text import shown
 from megascience_ops.parsing import pages
 from megascience_ops.recipe import recipe
 from megascience_ops.rows import AsideRow, Page
@@ -287,6 +289,12 @@ def text_of_strangers_is_harmless(data: bytes) -> None:
     kept.encode()
 
 
+def texts_are_shown(data: bytes) -> None:
+    """What a page or a report shows of any text is made of texts and known elements, without control characters."""
+    said = json.dumps(shown(text_of(data)))
+    assert not re.search(r"\\\\u(?:000[0-8bcef]|001|202[a-e]|206)", said), said
+
+
 LABELS = [
     *(
         b"Question:",
@@ -380,6 +388,22 @@ BOOK = [
         b"(a) ",
         b"Figure 1.2 ",
         b"[1] ",
+    ),
+]
+TEX = [
+    *(b"$", b"$$", b"\\(", b"\\)", b"\\[", b"\\]", b"\\frac", b"\\begin{matrix}", b"\\end{matrix}", b"&", b"\\\\"),
+    *(
+        b"^",
+        b"_",
+        b"{",
+        b"}",
+        b"\\text{<b>}",
+        b"\\href{javascript:x}{y}",
+        b"\\left(",
+        b"\\right.",
+        b"\\sqrt[",
+        b"x",
+        b"\\def",
     ),
 ]
 PACKAGE = b'<p xmlns="u"><title>T</title><item id="a" href="c"/><itemref idref="a"/></p>'

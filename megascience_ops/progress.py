@@ -6,9 +6,12 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
 
 from megascience_ops.errors import TransientError
 from megascience_ops.rows import Frozen
@@ -72,7 +75,10 @@ def teller(store: Store, folder: str, fingerprint: str, lane: int, lanes: int) -
 def told(store: Store, folder: str) -> list[Told]:
     """How far each lane of a stage is with what is being made now, or was made last."""
     contents = [store.find(f"{folder}/progress/{name}") for name in store.names(f"{folder}/progress")]
-    lanes = [Told.model_validate_json(content) for content in contents if content]
+    lanes = []
+    for content in filter(None, contents):
+        with suppress(ValidationError):  # a damaged one will be told anew
+            lanes.append(Told.model_validate_json(content))
     if not lanes:
         return []
     newest = max(lanes, key=lambda one: one.at)

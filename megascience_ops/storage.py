@@ -34,6 +34,7 @@ from obstore.store import LocalStore, MemoryStore, S3Store
 from megascience_ops import odd_names
 from megascience_ops.errors import ContractError, TransientError
 
+LOOP = "File system loop"  # how obstore says that a link leads back
 READ_AHEAD = 1 << 18  # bytes: about a group of rows
 
 _memories: dict[str, MemoryStore] = {}
@@ -153,7 +154,8 @@ class Store:
         return f"{self.uri.rstrip('/')}/{path}"
 
     def _listed(self, prefix: str, beginning: str = "") -> list[Any]:
-        """What is below a folder. One name that no object can have would end the listing: then each is looked at.
+        """What is below a folder. A name that no object can have, or a link that leads round in a circle, would end the
+        listing: then each file is looked at, without following links to folders.
 
         On S3, where keys come in order, those that begin so are begun with, and the listing ends after them.
         """
@@ -163,7 +165,9 @@ class Store:
                 pages = obstore.list(self._store, prefix or None, offset=wanted)
                 return list(takewhile(lambda meta: meta["path"].startswith(wanted), chain.from_iterable(pages)))
             return [meta for batch in obstore.list(self._store, prefix or None) for meta in batch]
-        except InvalidPathError:
+        except (InvalidPathError, GenericError) as error:
+            if isinstance(error, GenericError) and LOOP not in str(error):
+                raise
             found = odd_names.files(Path(str(self._store.prefix))) if isinstance(self._store, LocalStore) else None
             return [
                 self._looked_at(file) for file in found or odd_names.objects(self.uri) if file.name.startswith(prefix)

@@ -10,7 +10,7 @@ export PYTHONUNBUFFERED := 1
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-vllm test-kube test-chaos test-browser check format bench books install clean
+.PHONY: help demo up test test-vllm test-kube test-chaos test-browser fuzz audit check format bench books install clean
 
 help: ## show this
 	@echo "make demo                        textbooks in, dataset out, on this machine (sample books)"
@@ -40,6 +40,17 @@ test-kube: $(VENV)/installed-kube ## tests with pods on a real Kubernetes (CONTR
 test-chaos: $(VENV)/installed-test ## kills, faults and broken PDFs by the hundred (half an hour)
 	@MEGASCIENCE_CHAOS=$${MEGASCIENCE_CHAOS:-100} $(BIN)/python -m pytest -q tests/chaos tests/river/test_killed.py \
 		tests/river/test_protocol.py tests/servers/test_s3.py
+
+fuzz: $(VENV)/installed-test ## fuzz parsers, books, names and files, a minute each (MEGASCIENCE_FUZZ=300: five)
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fuzz]' || \
+		{ echo "error: atheris has no wheel for this Python; make PYTHON=python3.13 clean fuzz" >&2; exit 1; }
+	@$(BIN)/python -m tests.fuzz.campaign
+
+audit: $(VENV)/installed-test ## licences and known weaknesses of what is installed, and the Dockerfiles
+	@$(BIN)/python -m tests.licences
+	@$(BIN)/python -m venv $(VENV)/audit && $(VENV)/audit/bin/pip install --quiet pip-audit
+	@$(VENV)/audit/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
+	@if command -v hadolint; then hadolint docker/*.Dockerfile; else echo "no hadolint: the Dockerfiles were not looked at"; fi
 
 test-browser: $(VENV)/installed-browser ## Airflow's UI in a real browser (needs Chromium; REFRESH_IMAGES=1 makes docs/images anew)
 	@MEGASCIENCE_BROWSER=1 $(BIN)/python -m pytest -q -n 0 tests/browser

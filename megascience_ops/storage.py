@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -199,7 +200,9 @@ class Store:
         except (GenericError, BaseError, OSError) as error:
             if refused := _refusal(error):
                 raise ContractError(f"{self.uri}: {refused}") from error
-            raise TransientError(f"{self.address(path)}: {str(error).splitlines()[0]}") from error
+            if _FORBIDDEN.search(str(error)):
+                raise ContractError(f"{self.address(path)}: {_DENIED}") from error
+            raise TransientError(f"{self.address(path)}: {_without_body(error)}") from error
 
 
 class _Ranges(io.RawIOBase):
@@ -238,6 +241,8 @@ class _Ranges(io.RawIOBase):
 
 _DENIED = "access denied; check the credentials or the rights"
 
+_FORBIDDEN = re.compile(r"status code: 40[13]\b")
+_BODY = re.compile(r"(status code: [0-9]{3}[^:]*):.*")
 _REFUSALS = {  # by the codes of S3 servers
     "NoSuchBucket": "there is no such bucket; make it, or name another",
     "RequestTimeTooSkewed": "the clock of this machine is not the server's; set it",
@@ -246,6 +251,11 @@ _REFUSALS = {  # by the codes of S3 servers
     "InvalidAccessKeyId": _DENIED,
     "AccessDenied": _DENIED,
 }
+
+
+def _without_body(error: BaseException) -> str:
+    """What went wrong in one line, without what the server wrote: it may quote what it was sent, a token even."""
+    return _BODY.sub(r"\1", str(error).partition("\n")[0])
 
 
 def _refusal(error: BaseException) -> str | None:

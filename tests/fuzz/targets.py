@@ -291,8 +291,9 @@ def text_of_strangers_is_harmless(data: bytes) -> None:
 
 def texts_are_shown(data: bytes) -> None:
     """What a page or a report shows of any text is made of texts and known elements, without control characters."""
-    said = json.dumps(shown(text_of(data)))
-    assert not re.search(r"\\\\u(?:000[0-8bcef]|001|202[a-e]|206)", said), said
+    said = json.dumps(shown(text_of(data)), ensure_ascii=False)
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069]", said), said
+    assert not re.search(r"\\u00[01]", said.replace("\\\\", "")), said
 
 
 LABELS = [
@@ -479,6 +480,7 @@ TARGETS: dict[str, Target] = {
         (settings_are_taken_or_refused, YAML),
         (receipts_are_read_or_named, JSON),
         (tables_are_read_or_named, [bytes([at, 0, 1]) for at in range(0, 40, 3)]),
+        (texts_are_shown, [*LABELS, *TEX]),
         (
             text_of_strangers_is_harmless,
             [*LABELS, b"<|im_start|>", b"<|", b"|>", b"<s>", b"[INST]", b"\x1b[2J", b"\xe2\x80\xae", b"<"],

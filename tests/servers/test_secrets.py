@@ -16,6 +16,7 @@ from megascience_ops.cli import main
 
 if TYPE_CHECKING:
     from tests.conftest import River
+    from tests.servers.conftest import S3
 
 CANARY = "sk-canary-7f3b9a41c0de"
 
@@ -97,4 +98,49 @@ def test_secrets_in_an_address_are_refused_and_not_repeated(
     url = f"http://user:{CANARY}@127.0.0.1:9/v1"
     assert main(["stage", "judge_cot", *where, "--engine", "endpoint", "--url", url, "--model", "m"]) == 65
     assert CANARY not in capsys.readouterr().err
+    assert told_of_the_key(finished_river, caplog, capsys) == []
+
+
+@pytest.mark.parametrize(
+    "command", ["try judge_cot --limit 2", "estimate", "report", "check --json", "sample", "funnel"]
+)
+def test_secrets_are_in_no_output_of_a_command_that_looks(
+    command: str,
+    echo: str,
+    finished_river: River,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    name, *rest = command.split()
+    if name != "check":
+        rest += ["--batch", finished_river.batch]
+    if name in ("try", "estimate"):
+        rest += ["--textbooks", finished_river.textbooks, "--engine", "endpoint", "--url", echo, "--model", "m"]
+    assert main(["--verbose", name, *rest, "--root", finished_river.root]) in (0, 65)
+    assert told_of_the_key(finished_river, caplog, capsys) == []
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden", "500 Internal Server Error"])
+def test_secrets_of_storage_that_the_server_quotes_are_told_nowhere(
+    status: str,
+    s3: S3,
+    finished_river: River,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    for name in ("SECRET_ACCESS_KEY", "SESSION_TOKEN"):
+        monkeypatch.setenv(f"AWS_{name}", CANARY)
+    sent: list[str] = []
+
+    def quotes(environ: dict[str, Any]) -> tuple[str, bytes]:
+        sent.append(environ.get("HTTP_X_AMZ_SECURITY_TOKEN", ""))
+        return status, f"<Error><Code>X</Code><Message>{sent[-1]} is no good</Message></Error>".encode()
+
+    s3.fault = quotes
+    told = ["run", "--root", "s3://bucket/root", "--batch", "first", "--textbooks", finished_river.textbooks]
+    assert main(["--verbose", *told]) in (65, 75)
+    assert CANARY in sent
     assert told_of_the_key(finished_river, caplog, capsys) == []

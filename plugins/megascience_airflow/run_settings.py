@@ -65,8 +65,8 @@ def run_settings(context: Context) -> RunSettings:
         engine=params["engine"],
         url=params["url"] or None,
         model=params["model"] or None,
-        limit=params["limit"],
-        lanes=params["lanes"],
+        limit=None if params["limit"] is None else int(params["limit"]),  # JSON's 1.0 is an integer, too
+        lanes=int(params["lanes"]),
         stages=tuple(params["stages"]),
         recompute=tuple(params["recompute"]),
         gate=params["gate"],

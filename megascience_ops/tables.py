@@ -36,7 +36,11 @@ _SCALARS = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.boo
 
 
 class Damaged(ContractError):
-    """A file that is not as it was written."""
+    """A file that is not as it was written; `why`, in the words of Parquet."""
+
+    def __init__(self, named: object, why: str) -> None:
+        super().__init__(f"{named} is not as it was written ({why}); `megascience check` says more")
+        self.why = why
 
 
 @contextmanager
@@ -47,9 +51,8 @@ def whole(named: object) -> Iterator[None]:
     except (pa.ArrowException, ValueError, IndexError, OSError, Damaged) as error:
         if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
             raise  # the disk's, not the file's
-        why = error.args[1] if isinstance(error, Damaged) else str(error).partition("\n")[0].rstrip(".:")
-        said = f"{named} is not as it was written ({why}); `megascience check` says more"
-        raise Damaged(said, why) from error
+        why = error.why if isinstance(error, Damaged) else str(error).partition("\n")[0].rstrip(".:")
+        raise Damaged(named, why) from error
 
 
 def arrow_schema(model: type[BaseModel]) -> pa.Schema:

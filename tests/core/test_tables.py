@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -142,3 +143,15 @@ def test_tables_lone_surrogate_is_refused_rather_than_altered() -> None:
     """Readers of books and of answers replace them before a row is made."""
     with pytest.raises(ValueError):
         tables.encode(AsideRow, [aside("a", "half of a pair: \ud83d")], {})
+
+
+def test_tables_file_that_was_harmed_is_named_with_what_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "rows.parquet"
+    content = bytearray(tables.encode(AsideRow, [aside("a", "x" * 900)], {})[0])
+    content[200] ^= 1
+    file.write_bytes(bytes(content))
+    with pytest.raises(tables.Damaged) as said, tables.whole("s3://bucket/rows.parquet"):
+        list(tables.decode(AsideRow, file))
+    assert str(said.value).startswith("s3://bucket/rows.parquet is not as it was written (")
+    assert str(said.value).endswith("; `megascience check` says more")
+    assert "\n" not in str(said.value)

@@ -37,9 +37,9 @@ test-vllm: $(VENV)/installed-test ## tests with a real vLLM on the CPU (it gets 
 test-kube: $(VENV)/installed-kube ## tests with pods on a real Kubernetes (CONTRIBUTING.md says which; some minutes)
 	@MEGASCIENCE_KUBE_FOLDER="$(CURDIR)/$(VENV)/kube" $(BIN)/python -m pytest -q -n 0 tests/kube
 
-test-chaos: $(VENV)/installed-test ## kills, faults and broken PDFs by the hundred (half an hour)
+test-chaos: $(VENV)/installed-kube ## kills, faults and broken PDFs by the hundred (an hour)
 	@MEGASCIENCE_CHAOS=$${MEGASCIENCE_CHAOS:-100} $(BIN)/python -m pytest -q tests/chaos tests/river/test_killed.py \
-		tests/river/test_protocol.py tests/servers/test_s3.py
+		tests/river/test_protocol.py tests/servers/test_s3.py tests/servers/test_real_s3.py
 
 fuzz: $(VENV)/installed-test ## fuzz parsers, books, names and files, a minute each (MEGASCIENCE_FUZZ=300: five)
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fuzz]' || \

@@ -6,6 +6,7 @@ Each start of a server takes a minute and more, so a test does much with one.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import signal
@@ -16,12 +17,16 @@ from typing import Any, TypeVar
 
 import pytest
 
+from megascience_ops import parsing
 from megascience_ops.completions import Completion, Request
 from megascience_ops.config import EngineConfig, Settings
 from megascience_ops.engines.vllm import VllmEngine
 from megascience_ops.errors import ContractError
+from megascience_ops.parsing import BookClass
 from megascience_ops.receipts import Receipt
+from megascience_ops.reparsing import Reading, reread
 from megascience_ops.run import run
+from megascience_ops.stages import classify_books
 
 T = TypeVar("T")
 
@@ -100,11 +105,14 @@ def ask(text: str, **sampling: Any) -> Request:
     return Request("judge_cot", (text,), {}, {"temperature": 0, "max_tokens": 400, **sampling}, {"model": "chat"})
 
 
-def test_stage_is_computed_and_replayed(tmp_path: Path) -> None:
+def test_stage_is_computed_replayed_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = str(tmp_path / "root")
     sampling = {"max_tokens": 80, "structured_outputs": {"regex": CLASSIFIED}}
 
-    async def computed() -> tuple[Receipt | None, Receipt | None]:
+    def mended(text: str) -> BookClass:
+        return dataclasses.replace(parsing.book_class(text), level="below_university")
+
+    async def computed() -> tuple[Receipt | None, Receipt | None, Reading, Reading]:
         settings = Settings(root=root, textbooks=str(TEXTBOOKS))
         for stage in ("discover_books", "screen_books"):
             await run(settings, stage)
@@ -115,9 +123,13 @@ def test_stage_is_computed_and_replayed(tmp_path: Path) -> None:
             sampling=sampling, max_model_len=16000, command=[sys.executable, "-c", "raise SystemExit(1)"]
         )
         again = await run(settings.model_copy(update={"engine": replaying}), "classify_books")
-        return first, again
+        as_it_was = await reread(settings, "classify_books")
+        with monkeypatch.context() as patched:
+            patched.setattr(classify_books, "CLASSIFY", dataclasses.replace(classify_books.CLASSIFY, parse=mended))
+            otherwise = await reread(settings, "classify_books")
+        return first, again, as_it_was, otherwise
 
-    first, again = asyncio.run(computed())
+    first, again, as_it_was, otherwise = asyncio.run(computed())
     assert first
     assert again
     assert first.total("rows_in") == first.total("rows_kept") == 4
@@ -126,6 +138,8 @@ def test_stage_is_computed_and_replayed(tmp_path: Path) -> None:
     assert usage.prompt_tokens > 4 * 200
     assert again.computed_parts == first.computed_parts
     assert again.effort.usage["classify_books"].replayed == 4
+    assert (as_it_was.counts["unchanged"], as_it_was.differences) == (4, [])
+    assert otherwise.counts["newly aside"] == 4
     assert not processes()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -89,7 +90,8 @@ def _first(pattern: str, lines: Iterable[str]) -> str | None:
     """The first line with the pattern, without the words that pydantic puts around it."""
     for line in lines:
         if re.search(pattern, line):
-            return re.sub(r"^Value error, | \[type=\w+, .*$", "", line)[:300]
+            said = re.sub(r"^Value error, | \[type=\w+, .*$", "", line)
+            return textwrap.shorten(said, 250, placeholder=" [...]").rstrip(".")
     return None
 
 

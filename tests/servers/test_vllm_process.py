@@ -494,7 +494,7 @@ LOGS = [
         "  Value error, Invalid repository ID or local directory specified: '/nowhere'.\n"
         "Please verify the following requirements: [type=value_error, input_value=ArgsKwargs((), {}), "
         "input_type=ArgsKwargs]",
-        "Invalid repository ID or local directory specified: '/nowhere'.",
+        "Invalid repository ID or local directory specified: '/nowhere'",
         "engine.model",
     ),
     (
@@ -525,6 +525,13 @@ def test_log_of_a_dead_server_says_why(log: str, line: str, fix: str | None) -> 
     assert said.line.startswith(line)
     assert (said.fix is None) == (fix is None)
     assert fix is None or fix in str(said.fix)
+
+
+def test_long_complaint_is_cut_between_words_and_joins_its_fix() -> None:
+    said = ending("ValueError: User-specified max_model_len is too long. To allow it, " + "set this and that. " * 30, 1)
+    assert len(said.line) <= 250
+    assert said.line.endswith(" [...]")
+    assert not ending("OSError: outgoing traffic has been disabled.", 1).line.endswith(".")
 
 
 def test_kill_is_told_from_a_crash() -> None:

@@ -19,8 +19,8 @@ class Pressure:
     """What is under way at one server, how much may be, and since when it is to be left in peace.
 
     The limit doubles with each round of answers until the server refuses or a queue shows, is cut by a fifth then,
-    and grows slowly from there. Where the server tells how many requests wait in it, that decides as well: nobody
-    waiting lets the limit grow, a few waiting hold it, what is more than a few is taken off it.
+    and grows slowly from there. Where the server tells how many requests wait in it, that decides as well: while
+    nobody waits the limit doubles with each look, a few waiting hold it, what is more than a few is taken off it.
     """
 
     def __init__(self, ceiling: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,7 +31,7 @@ class Pressure:
         self._ceiling, self._limit = ceiling, float(min(ceiling, START))
         self._quick, self._enough_wait = True, False
         self._failures = self._refusals = 0
-        self._waited = 0.0  # at the last look
+        self._waited = self._answers_then = 0.0  # at the last look
         self._troubled = 0.0
 
     @property
@@ -83,15 +83,18 @@ class Pressure:
         """The server has told how many requests wait in it and how many it works on, ours and others'.
 
         A queue holds the limit; only one that stands for two looks is taken off it, since a single look may catch a
-        burst that is gone in a moment.
+        burst that is gone in a moment. It may be as long as what was answered since the last look: answers of one
+        length end together, and what waits is all that the server has to do until we have answered back.
         """
-        few = max(4.0, running / 8)
-        stands, self._waited = min(waiting, self._waited), waiting
+        few = max(4.0, running / 8, min(running, self.answers - self._answers_then))
+        stands, self._waited, self._answers_then = min(waiting, self._waited), waiting, self.answers
         self._enough_wait = waiting >= few / 2
         if stands > few:
             ours = min(1.0, self.under_way / (stands + running))
             self._limit = max(1.0, min(self._limit, self.under_way - ours * (stands - few)))
             self._waited = few  # what is left of it
+        elif self._quick and not waiting and self.under_way >= self.limit:
+            self._limit = min(float(self._ceiling), 2 * self._limit)
         self._quick = not waiting
 
 

@@ -19,7 +19,7 @@ LOOK_SECONDS = 1.0  # between two looks at a queue
 
 _WAITING = "vllm:num_requests_waiting", "sglang:num_queue_reqs", "tgi_queue_size"
 _RUNNING = "vllm:num_requests_running", "sglang:num_running_reqs", "tgi_batch_current_size"
-_GAUGE = re.compile(r"^([a-z_:]+)(?:\{[^\n]*\})? ([0-9.e+]+)", re.MULTILINE)
+_GAUGE = re.compile(rf"^({'|'.join(_WAITING + _RUNNING)})(?:\{{[^\n]*\}})? ([0-9.e+-]+)", re.MULTILINE)
 
 
 class Server:

@@ -163,6 +163,40 @@ def test_queue_that_metrics_show_is_kept_short_but_not_empty() -> None:
     assert steady.count(0) <= len(steady) // 5
 
 
+def test_limit_doubles_with_each_look_while_nobody_waits_and_stops_at_the_ceiling() -> None:
+    one = pressure.Pressure(ceiling=200)
+    limits = []
+    for _ in range(4):
+        one.under_way = one.limit
+        one.queue(waiting=0, running=one.under_way)
+        limits.append(one.limit)
+    assert limits == [64, 128, 200, 200]
+    one.queue(waiting=0, running=100)
+    assert one.limit == 200
+
+
+def test_limit_that_is_not_used_up_does_not_grow_by_looks() -> None:
+    one = pressure.Pressure(ceiling=200)
+    one.under_way = 10
+    one.queue(waiting=0, running=10)
+    assert one.limit == 32
+
+
+@pytest.mark.parametrize(("answered", "limit"), [(0, 256 + 32), (150, 256 + 150), (900, 512)])
+def test_as_many_may_wait_as_were_answered_since_the_last_look(answered: int, limit: int) -> None:
+    one = pressure.Pressure(ceiling=512)
+    while one.limit < 512:
+        one.under_way = one.limit
+        one.queue(waiting=0, running=256)
+    one.under_way = 512
+    one.queue(waiting=256, running=256)
+    assert one.limit == 512  # one look may catch a burst
+    for _ in range(answered):
+        one.answered()
+    one.queue(waiting=256, running=256)
+    assert one.limit == limit
+
+
 def test_metrics_that_are_not_there_are_asked_for_once() -> None:
     async def play() -> Server:
         server = Server(seconds=0.2)
@@ -269,6 +303,8 @@ def test_queue_is_read_from_the_metrics_of_each_kind_of_server() -> None:
     assert queue_of("sglang:num_queue_reqs 2\nsglang:num_running_reqs 5\n") == (2, 5)
     assert queue_of("tgi_queue_size 1\ntgi_batch_current_size 8") == (1, 8)
     assert queue_of("process_cpu_seconds_total 9") is None
+    small = 'vllm:step_seconds{e="0"} 3.011499939020723e-06\n'  # another number may stand before or after ours
+    assert queue_of(f'{small}vllm:num_requests_waiting{{e="0"}} 1.2e+01\n{small}') == (12, 0)
     assert queue_of(json.dumps({"not": "metrics"})) is None
 
 

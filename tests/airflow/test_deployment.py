@@ -74,6 +74,16 @@ def test_compose_service_is_reached_from_this_machine_only_and_waits_for_what_it
         assert service["restart"] == "unless-stopped"
 
 
+def test_compose_builds_the_image_of_airflow_once_and_asks_no_registry_for_it() -> None:
+    airflow = {name: service for name, service in SERVICES.items() if "megascience/airflow" in service["image"]}
+    assert [name for name, service in airflow.items() if "build" in service] == ["init"]
+    assert {service["pull_policy"] for name, service in airflow.items() if name != "init"} == {"never"}
+
+
+def test_compose_holds_the_database_healthy_only_when_others_can_reach_it() -> None:
+    assert "-h" in SERVICES["postgres"]["healthcheck"]["test"]  # on its socket it answers while it is still being made
+
+
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "docker").glob("*.Dockerfile")), ids=lambda path: path.stem)
 def test_dockerfile_copies_what_is_there_and_runs_as_nobody_special(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

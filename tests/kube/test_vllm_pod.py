@@ -69,6 +69,8 @@ def vllm_pods(airflow: Airflow, cluster: Cluster) -> Iterator[None]:
     template = Path(told["kinds"]["gpu"]["template"])
     pod = yaml.safe_load(template.read_text(encoding="utf-8"))
     container = pod["spec"]["containers"][0]
+    as_root = {"runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": False}  # whom the files of this machine may belong to
+    pod["spec"]["securityContext"] |= as_root
     for number, path in enumerate({str(there), *prefixes}):
         pod["spec"]["volumes"].append({"name": f"host-{number}", "hostPath": {"path": path}})
         container["volumeMounts"].append({"name": f"host-{number}", "mountPath": path, "readOnly": True})

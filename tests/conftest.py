@@ -33,6 +33,9 @@ REPOSITORY = Path(__file__).parents[1]
 RIVER = Path(__file__).parent / "river"
 TOOLS = os.environ.get("MEGASCIENCE_TOOLS", "")
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # what a shell starts in the background, and all that starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 Answers = Mapping[str, list[dict[str, Any]]]
 
 

@@ -71,7 +71,9 @@ def vllm_pods(airflow: Airflow, cluster: Cluster) -> Iterator[None]:
     container = pod["spec"]["containers"][0]
     as_root = {"runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": False}  # whom the files of this machine may belong to
     pod["spec"]["securityContext"] |= as_root
-    for number, path in enumerate({str(there), *prefixes}):
+    known = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
+    libraries = re.findall(r"libnuma\.so\.1 .* => (\S+)", known)  # what vLLM for the CPU needs, and the image has not
+    for number, path in enumerate({str(there), *prefixes, *libraries}):
         pod["spec"]["volumes"].append({"name": f"host-{number}", "hostPath": {"path": path}})
         container["volumeMounts"].append({"name": f"host-{number}", "mountPath": path, "readOnly": True})
     container["env"] += [{"name": "VLLM_CPU_KVCACHE_SPACE", "value": "1"}, {"name": "HF_HUB_OFFLINE", "value": "1"}]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from megascience_ops.cli import main
+from tests.quoting_model import QuotingModel
 
 if TYPE_CHECKING:
     from tests.conftest import River
@@ -21,43 +19,11 @@ if TYPE_CHECKING:
 CANARY = "sk-canary-7f3b9a41c0de"
 
 
-class Echo(BaseHTTPRequestHandler):
-    """Quotes the key that it is sent: in a refusal of each third request, of all where `denies`."""
-
-    denies = False
-    asked = 0
-
-    def do_POST(self) -> None:
-        Echo.asked += 1
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        model = json.loads(body)["model"]
-        said: dict[str, Any] = {"error": {"message": f"{self.headers['Authorization']} may not say this"}}
-        status = 401 if Echo.denies else 400
-        if not Echo.denies and Echo.asked % 3:
-            status = 200
-            choice = {"index": 0, "message": {"content": "Analysis: fine.\nDecision: YES"}, "finish_reason": "stop"}
-            said = {"model": model, "choices": [choice], "usage": {}}
-        content = json.dumps(said).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def do_GET(self) -> None:
-        self.send_error(404)
-
-    def log_message(self, *args: Any) -> None:
-        """Nothing."""
-
-
 @pytest.fixture
-def echo(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def echo(monkeypatch: pytest.MonkeyPatch) -> Iterator[QuotingModel]:
     monkeypatch.setenv("OPENAI_API_KEY", CANARY)
-    Echo.denies, Echo.asked = False, 0
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-    server.shutdown()
+    with QuotingModel("Analysis: fine.\nDecision: YES").serving() as model:
+        yield model
 
 
 def told_of_the_key(river: River, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -77,17 +43,17 @@ def told_of_the_key(river: River, caplog: pytest.LogCaptureFixture, capsys: pyte
 @pytest.mark.parametrize("denies", [False, True])
 def test_secrets_key_that_the_server_quotes_is_told_nowhere(
     denies: bool,
-    echo: str,
+    echo: QuotingModel,
     finished_river: River,
     caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    Echo.denies = denies
+    echo.denies = denies
     where = ["--root", finished_river.root, "--batch", finished_river.batch, "--textbooks", finished_river.textbooks]
-    told = ["--engine", "endpoint", "--url", echo, "--model", "m", "--set", "judge_cot.max_unread=1.0"]
+    told = ["--engine", "endpoint", "--url", echo.url, "--model", "m", "--set", "judge_cot.max_unread=1.0"]
     assert main(["--verbose", "stage", "judge_cot", *where, *told]) == (65 if denies else 0)
-    assert Echo.asked > 0
+    assert len(echo.keys) > 0
     assert told_of_the_key(finished_river, caplog, capsys) == []
 
 
@@ -106,7 +72,7 @@ def test_secrets_in_an_address_are_refused_and_not_repeated(
 )
 def test_secrets_are_in_no_output_of_a_command_that_looks(
     command: str,
-    echo: str,
+    echo: QuotingModel,
     finished_river: River,
     caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
@@ -116,7 +82,7 @@ def test_secrets_are_in_no_output_of_a_command_that_looks(
     if name != "check":
         rest += ["--batch", finished_river.batch]
     if name in ("try", "estimate"):
-        rest += ["--textbooks", finished_river.textbooks, "--engine", "endpoint", "--url", echo, "--model", "m"]
+        rest += ["--textbooks", finished_river.textbooks, "--engine", "endpoint", "--url", echo.url, "--model", "m"]
     assert main(["--verbose", name, *rest, "--root", finished_river.root]) in (0, 65)
     assert told_of_the_key(finished_river, caplog, capsys) == []
 

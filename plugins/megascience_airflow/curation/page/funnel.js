@@ -6,10 +6,20 @@ import { duration, h, number, percent, plain, short, when } from "./dom.js";
 const UNITS = { file: "Files", book: "Books", passage: "Passages", question: "Questions" };
 const STATES = { done: "done", running: "running", stopped: "stopped", stale: "stale", waiting: "not begun" };
 
+let known = ""; // the stages as they were at the last look
+let changed = 0; // when a look last found them otherwise
+
 export async function funnel() {
   const { lines, dataset } = await ask("funnel");
-  const running = lines.some((line) => line.state === "running");
-  return { content: [tiles(lines), picture(lines), subjects(lines), where(lines, dataset)], again: running ? 3 : 15 };
+  const now = JSON.stringify(lines);
+  if (now !== known) [known, changed] = [now, Date.now()];
+  return { content: [tiles(lines), picture(lines), subjects(lines), where(lines, dataset)], again: pause(lines) };
+}
+
+/** Seconds until the next look: a batch that changed within the last minute, or that is at work, will soon do so again. */
+function pause(lines) {
+  const lively = lines.some((line) => line.state === "running") || Date.now() - changed < 60000;
+  return lively ? 3 : 15;
 }
 
 function tiles(lines) {

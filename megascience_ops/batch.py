@@ -96,11 +96,16 @@ class Batch:
         order = batches(self.store, self.recipe.name)
         return order[: order.index(self.name)] if self.name in order else order
 
-    def enrol(self, shards: int) -> None:
-        """Give this batch its place in the order of batches, and its number of shards, once and for good."""
+    def enrol(self, shards: int) -> int:
+        """Give this batch its place in the order of batches, and its number of shards, once and for good.
+
+        Returns the number that it has: `shards` where it begins now.
+        """
         while self.name not in (begun := _begun(self.store, self.recipe.name)):
             content = json.dumps({"batch": self.name, "shards": shards}).encode()
-            self.store.create(f"index/{self.recipe.name}/batches/{len(begun) + 1:06}.json", content)
+            if self.store.create(f"index/{self.recipe.name}/batches/{len(begun) + 1:06}.json", content):
+                return shards
+        return begun[self.name]
 
     def shards(self) -> int | None:
         """Over how many shards its books are dealt out, where it has begun."""

@@ -7,6 +7,7 @@ lies by shard.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 from megascience_ops.batch import FEWEST_SHARDS, Batch
 from megascience_ops.config import StageConfig
@@ -19,20 +20,22 @@ MOST_SHARDS = 256
 Placed = tuple[int, Row]  # a row, after the number of the shard in which it lies
 
 
+def begin(batch: Batch, config: StageConfig) -> list[Placed]:
+    """The rows of a stage that has none before it, by whose number its batch begins unless it has."""
+    return _dealt_out(batch, config, batch.enrol)
+
+
 def placed(batch: Batch, config: StageConfig) -> list[Placed]:
-    """The rows of a stage that has none before it. One that comes later does not move the others."""
-    assert isinstance(batch.stage, DatasetStage) and batch.stage.source
-    shards = shards_of(batch, config)
-    return [(_number(row.id) % shards, row) for row in batch.stage.source(batch, config)]
+    """The rows of a stage that has none before it, as `begin` would deal them out. Writes nothing."""
+    return _dealt_out(batch, config, lambda shards: batch.shards() or shards)
 
 
-def shards_of(batch: Batch, config: StageConfig) -> int:
-    """Over how many shards a batch is dealt out: as it began, or else by all its files, whatever the limit."""
+def _dealt_out(batch: Batch, config: StageConfig, number: Callable[[int], int]) -> list[Placed]:
+    """One that comes later does not move the others. `number` of shards: as it began, or by all, whatever the limit."""
     assert isinstance(batch.stage, DatasetStage) and batch.stage.source
-    if began := batch.shards():
-        return began
-    everything = config.model_copy(update={"limit": None}) if getattr(config, "limit", None) else config
-    return shards_for(sum(1 for _ in batch.stage.source(batch, everything)))
+    rows = list(batch.stage.source(batch, config))
+    shards = number(shards_for(len(rows)))
+    return [(_number(row.id) % shards, row) for row in rows[: getattr(config, "limit", None)]]
 
 
 def shards_for(files: int) -> int:

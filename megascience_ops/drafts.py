@@ -23,13 +23,16 @@ PREFIX = "megascience-shard-"
 NEW = 60.0  # seconds; a folder so young may not be locked yet
 
 
+Incoming = PartFacts | tuple[Row, ...]  # of a shard: what the stage before wrote, or rows of the landing zone
+
+
 @dataclass(frozen=True)
 class Shard:
     """A shard to be: its number, the fingerprint of all that makes it, and what it is made of."""
 
     part: int
     fingerprint: str
-    reads: PartFacts | tuple[Row, ...]
+    reads: Incoming
 
     @property
     def rows_in(self) -> int:

@@ -30,8 +30,8 @@ def landing_zone(location: str | None) -> Store:
     return Store(location, must_exist=True)
 
 
-def source_files(location: str | None, limit: int | None, *, may_be_empty: bool = False) -> list[SourceFile]:
-    """Every file of the landing zone in the order of their paths, at most `limit`; hidden files are left out.
+def source_files(location: str | None, *, may_be_empty: bool = False) -> list[SourceFile]:
+    """Every file of the landing zone in the order of their paths; hidden files are left out.
 
     Raises ContractError where textbooks are missing, or where textbooks.csv says something it cannot.
     """
@@ -44,7 +44,7 @@ def source_files(location: str | None, limit: int | None, *, may_be_empty: bool 
         log.warning("%s names %s, which is not there", store.address(MANIFEST), path)
     if not files and not may_be_empty:
         raise ContractError(f"{location}: no textbooks there; put PDF, Markdown, HTML, EPUB or text files into it")
-    return files[:limit]
+    return files
 
 
 def book_files(store: Store) -> list[Entry]:

@@ -9,7 +9,7 @@ import logging
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,8 +18,8 @@ import megascience_ops
 from megascience_ops import gates, receipts
 from megascience_ops.batch import Batch
 from megascience_ops.config import Prices, StageConfig, identity
-from megascience_ops.dealing import placed, shards_of
-from megascience_ops.drafts import Shard, remove_leftovers
+from megascience_ops.dealing import begin
+from megascience_ops.drafts import Incoming, Shard, remove_leftovers
 from megascience_ops.errors import ContractError
 from megascience_ops.progress import teller
 from megascience_ops.receipts import Effort, PartFacts, Receipt, fingerprint
@@ -79,11 +79,11 @@ async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False
 def planned(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False) -> Plan:
     """What is left to do for a lane of a stage. Computes nothing, and asks nobody."""
     stage, config = batch.stage, batch.settings.of(batch.stage.name, batch.stage.config)
-    reads = _reads(batch, config)
+    upstream = batch.upstream() if batch.recipe.before(stage.name) else None
+    reads = _reads(batch, config, upstream)
     made_by = _made_by(batch, config, reads)
-    if batch.recipe.before(stage.name) is None:
-        batch.enrol(shards_of(batch, config))
-    wanted = _wanted(batch, config, made_by)
+    incoming = _incoming(batch, config, upstream)
+    wanted = _wanted(incoming, made_by)
     whole = fingerprint([shard.fingerprint for shard in wanted])
 
     shards, there = Shards(batch), batch.receipt(stage.name)
@@ -94,7 +94,7 @@ def planned(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False) -> Pla
     number = there.number + 1 if there else 1
     salt = str(number) if recompute else there.salt if there and stands else ""
     if salt:
-        wanted = _wanted(batch, config, {**made_by, "recompute": salt})
+        wanted = _wanted(incoming, {**made_by, "recompute": salt})
     todo = tuple(shard for shard in wanted if shard.part % lane.of == lane.number and not shards.has(shard))
     return Plan(reads, wanted, whole, number, salt, todo=todo)
 
@@ -146,12 +146,10 @@ def completed(batch: Batch, plan: Plan, seconds: float = 0.0) -> Receipt | None:
     return receipts.write(batch.store, batch.folder(), receipt)
 
 
-def _reads(batch: Batch, config: StageConfig) -> dict[str, str]:
+def _reads(batch: Batch, config: StageConfig, upstream: Receipt | None) -> dict[str, str]:
     """What the stage reads, each with a digest: the receipt before it, and what it reads besides."""
     stage = batch.stage
-    reads: dict[str, str] = {}
-    if before := batch.recipe.before(stage.name):
-        reads[before.name] = batch.upstream().digest
+    reads = {upstream.stage: upstream.digest} if upstream else {}
     if isinstance(stage, DatasetStage) and stage.also_reads:
         reads |= stage.also_reads(batch, config)
     return reads
@@ -173,18 +171,23 @@ def _made_by(batch: Batch, config: StageConfig, reads: dict[str, str]) -> dict[s
     return made_by
 
 
-def _wanted(batch: Batch, config: StageConfig, made_by: dict[str, object]) -> list[Shard]:
+def _incoming(batch: Batch, config: StageConfig, upstream: Receipt | None) -> dict[int, Incoming]:
+    """What comes in, by the number of its shard, in order. With the first stage the batch begins."""
+    if upstream:
+        return {facts.part: facts for facts in upstream.parts}
+    groups: dict[int, list[Row]] = defaultdict(list)
+    for part, row in begin(batch, config):
+        groups[part].append(row)
+    return {part: tuple(rows) for part, rows in sorted(groups.items())}
+
+
+def _wanted(incoming: Mapping[int, Incoming], made_by: Mapping[str, object]) -> list[Shard]:
     """The shards that the stage has to have, in order."""
-    stage = batch.stage
-    if isinstance(stage, DatasetStage) and stage.source:
-        groups: dict[int, list[Row]] = defaultdict(list)
-        for part, row in placed(batch, config):
-            groups[part].append(row)
-        return [
-            Shard(part, fingerprint([made_by, [row.model_dump() for row in rows]]), tuple(rows))
-            for part, rows in sorted(groups.items())
-        ]
-    return [Shard(facts.part, fingerprint([made_by, facts.digest]), facts) for facts in batch.upstream().parts]
+
+    def identity_of(reads: Incoming) -> object:
+        return reads.digest if isinstance(reads, PartFacts) else [row.model_dump() for row in reads]
+
+    return [Shard(part, fingerprint([made_by, identity_of(reads)]), reads) for part, reads in incoming.items()]
 
 
 def _measured(stage: Stage, parts: Sequence[PartFacts]) -> dict[str, Any]:

@@ -84,7 +84,8 @@ class DatasetStage:
     """`look(batch, config)` sees every row and returns what decides each of them.
 
     `also_reads(batch, config)` names, with digests, what it reads beyond the stage before: part of the fingerprint.
-    `source(batch, config)` yields the rows of a stage that has none before it. `folder` and `part` say where its rows
+    `source(batch, config)` yields the rows of a stage that has none before it, of which the first `config.limit` are
+    taken where it has a limit. `folder` and `part` say where its rows
     go: a name without the fingerprint is overwritten, the others are immutable. `preview(batch, config, rows)` is
     `look` for a few rows by themselves, and leaves no trace but what was paid for: for those who try a stage, or plan
     what it will cost. `check(batch)` raises ContractError on what would stop it, before any stage has run.

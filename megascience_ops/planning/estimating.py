@@ -167,12 +167,10 @@ def _source_rows(batch: Batch, config: StageConfig, receipt: Receipt | None) -> 
     assert stage.source
     if receipt and getattr(config, "textbooks", None) is None:
         return receipt.total("rows_in"), 1.0
-    files = list(stage.source(batch, config))
-    if not receipt:
-        return len(files), 1.0
-    limited = config.model_copy(update={"limit": receipt.config.get("limit")})
-    taken_in = sum(getattr(file, "bytes", 1) for file in stage.source(batch, limited))
-    return len(files), sum(getattr(file, "bytes", 1) for file in files) / taken_in if taken_in else 1.0
+    sizes = [getattr(file, "bytes", 1) for file in stage.source(batch, config)]
+    files = sizes[: getattr(config, "limit", None)]
+    taken_in = sum(sizes[: receipt.config.get("limit")]) if receipt else 0
+    return len(files), sum(files) / taken_in if taken_in else 1.0
 
 
 def _made_as_now(batch: Batch, config: StageConfig, receipt: Receipt) -> bool:

@@ -7,7 +7,7 @@ only one gets the book. A file with the content of another, or one taken in by a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -42,12 +42,12 @@ class Config(StageConfig):
     rows_in_flight: Annotated[int, WHERE] = Field(default_factory=readers, ge=1)
 
 
-def source(batch: Batch, config: Config) -> Iterable[SourceFile]:
+def source(batch: Batch, config: Config) -> Sequence[SourceFile]:
     """The files of the landing zone. Raises NothingNew where only new ones are wanted, and there are none."""
     if not config.only_new:
-        return source_files(config.textbooks, config.limit)
+        return source_files(config.textbooks)
     zone = landing_zone(config.textbooks).uri
-    files = seen.unseen(batch, zone, source_files(zone, None, may_be_empty=True))[: config.limit]
+    files = seen.unseen(batch, zone, source_files(zone, may_be_empty=True))
     if not files:
         raise NothingNew(f"{zone}: no textbook there that no batch of {batch.recipe.name} has looked at")
     return files
@@ -63,7 +63,7 @@ def check(batch: Batch) -> None:
 async def look(batch: Batch, config: Config) -> Decide:
     """Digest every file, then take in each content once."""
     zone = landing_zone(config.textbooks)
-    files = sorted(source(batch, config), key=_most_is_known_of)
+    files = sorted(source(batch, config)[: config.limit], key=_most_is_known_of)
     digests = {file.id: digest(zone, file.id) for file in files}
     seen.remember(batch, zone.uri, files)
     stays: dict[str, str] = {}  # of each content, the path that is taken in

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from megascience_ops import dealing, tables
+from megascience_ops.batch import Batch
 from megascience_ops.dealing import shards_for
 from megascience_ops.rows import Book
 from megascience_ops.runner import Lane
+from megascience_ops.storage import Store
 
 if TYPE_CHECKING:
     from tests.conftest import River
@@ -76,3 +78,16 @@ def test_shards_in_four_lanes_of_sixteen_give_the_rows_of_one(crumbs: River, new
         for number in range(16):
             asyncio.run(lanes.stage(stage, Lane(number, 16)))
     assert lanes.receipt("screen_books").digest == crumbs.receipt("screen_books").digest
+
+
+def test_shards_of_a_batch_that_another_run_begins_meanwhile_are_that_runs(crumbs: River) -> None:
+    class Slow(Store):
+        def create(self, path: str, content: bytes | Path) -> bool:
+            if path == BEGUN:
+                super().create(path, json.dumps({"batch": "first", "shards": 64}).encode())
+            return super().create(path, content)
+
+    flow = crumbs.recipe
+    batch = Batch(crumbs.settings, flow, flow.stages[0], Slow(crumbs.root))
+    assert batch.enrol(16) == batch.shards() == 64
+    assert crumbs.objects("index/textbook_reasoning/batches").keys() == {BEGUN}

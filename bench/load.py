@@ -29,6 +29,7 @@ from megascience_ops import receipts
 from megascience_ops.config import Settings
 from megascience_ops.recipe import recipe
 from megascience_ops.run import run
+from megascience_ops.stages import discover_books
 from megascience_ops.storage import Store
 
 SIZES = [500, 1000, 2000, 5000]
@@ -121,6 +122,7 @@ class Account:
         for name in ("entries", "names"):
             account.watch(Store, name, lambda *_: "listing")
         account.watch(Store, "size", lambda *_: "looking up")
+        account.watch(discover_books, "claimed", lambda *_: "claims")  # all of them at once, in threads
         for name in ("get", "find", "put", "create", "delete", "reader", "ranges"):
             account.watch(Store, name, _of_rows)
         return account

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 from pydantic import Field
@@ -22,8 +23,11 @@ from megascience_ops.landing import digest, landing_zone, local_copy, source_fil
 from megascience_ops.rows import Book, SourceFile
 from megascience_ops.stage import Aside, DatasetStage, Decide, Outcome
 from megascience_ops.storage import Store
-from megascience_ops.tombstones import mark_path
+from megascience_ops.tombstones import taken_down
 
+AT_ONCE = 16  # claims under way, each a request to storage
+NOBODY = ""  # owns a book that was taken down
+TAKEN_DOWN = Aside("taken_down", "this book was taken down, and is kept out")
 UNOPENED = Aside("unopened", "it is gone, or its name has control characters or is not UTF-8; rename it")
 
 
@@ -61,7 +65,7 @@ def check(batch: Batch) -> None:
 
 
 async def look(batch: Batch, config: Config) -> Decide:
-    """Digest every file, then take in each content once."""
+    """Digest every file and claim each content; those that are this batch's are taken in."""
     zone = landing_zone(config.textbooks)
     files = sorted(source(batch, config)[: config.limit], key=_most_is_known_of)
     digests = {file.id: digest(zone, file.id) for file in files}
@@ -70,6 +74,7 @@ async def look(batch: Batch, config: Config) -> Decide:
     for path, sha256 in digests.items():
         if sha256:
             stays.setdefault(sha256, path)
+    owners = claimed(batch, [sha256[:16] for sha256 in stays])
 
     async def decide(file: SourceFile) -> Outcome:
         if file.id not in digests:
@@ -78,7 +83,7 @@ async def look(batch: Batch, config: Config) -> Decide:
             return UNOPENED
         if stays[sha256] != file.id:
             return Aside("duplicate_file", f"the same content as {stays[sha256]}")
-        return await _taken_in(zone, file, sha256, _claim(batch, sha256[:16]), batch, config)
+        return await _taken_in(zone, file, sha256, owners[sha256[:16]], batch, config)
 
     return decide
 
@@ -86,20 +91,23 @@ async def look(batch: Batch, config: Config) -> Decide:
 async def preview(batch: Batch, config: Config, some: Sequence[SourceFile]) -> Decide:
     """Read these files without claiming a book; two of the same content are not noticed."""
     zone = landing_zone(config.textbooks)
+    gone = taken_down(batch.store, batch.recipe.name)
 
     async def decide(file: SourceFile) -> Outcome:
         if (sha256 := digest(zone, file.id)) is None:
             return UNOPENED
         claim = _claim_path(batch, sha256[:16])
         owner = batch.store.json(claim)["batch"] if batch.store.size(claim) is not None else batch.name
+        if sha256[:16] in gone:
+            owner = NOBODY
         return await _taken_in(zone, file, sha256, owner, batch, config)
 
     return decide
 
 
 async def _taken_in(zone: Store, file: SourceFile, sha256: str, owner: str, batch: Batch, config: Config) -> Outcome:
-    if batch.store.size(mark_path(batch.recipe.name, sha256[:16])) is not None:
-        return Aside("taken_down", "this book was taken down, and is kept out")
+    if owner == NOBODY:
+        return TAKEN_DOWN
     if owner != batch.name:
         return Aside("seen_earlier", f"batch {owner} has taken it in")
     with local_copy(zone, file.id, sha256) as path:
@@ -112,6 +120,13 @@ async def _taken_in(zone: Store, file: SourceFile, sha256: str, owner: str, batc
 def _most_is_known_of(file: SourceFile) -> tuple[bool, bool, bool, str]:
     """Of two copies of a book, the restricted one stands for both, then the one that textbooks.csv says more of."""
     return (file.access in (None, "open"), file.licence is None, file.title is None, file.id)
+
+
+def claimed(batch: Batch, books: Sequence[str]) -> dict[str, str]:
+    """The batch that each of these books belongs to, in whatever order they are claimed."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        owners = dict(zip(books, pool.map(lambda book: _claim(batch, book), books), strict=True))
+    return owners | dict.fromkeys(taken_down(batch.store, batch.recipe.name), NOBODY)
 
 
 def _claim(batch: Batch, book: str) -> str:

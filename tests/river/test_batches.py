@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
+
+from megascience_ops.batch import Batch
+from megascience_ops.config import Settings
+from megascience_ops.recipe import recipe
+from megascience_ops.stages.discover_books import claimed
+from megascience_ops.storage import Store
 
 if TYPE_CHECKING:
     from tests.conftest import River
@@ -89,3 +97,29 @@ def test_batches_publishing_fewer_rows_leaves_nothing_of_the_earlier_ones(finish
     files = [name for name in strict.store.names("datasets/textbook_reasoning/batch=first") if name.endswith("parquet")]
     listed = [part.path.rpartition("/")[2] for part in strict.receipt("publish").parts]
     assert files == listed
+
+
+@pytest.mark.parametrize("at", [1, 5, 30, 100])
+def test_batches_claiming_at_once_give_each_book_one_owner_though_one_is_killed(at: int) -> None:
+    root, books = f"memory://{uuid4().hex}", [f"{number:016x}" for number in range(60)]
+
+    class Mortal(Store):
+        left = at
+
+        def create(self, path: str, content: bytes | Path) -> bool:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+            return super().create(path, content)
+
+    def batch(name: str, store: Store) -> Batch:
+        flow = recipe("textbook_reasoning")
+        return Batch(Settings(root=root, batch=name), flow, flow.stages[0], store)
+
+    with ThreadPoolExecutor(2) as at_once:
+        killed = at_once.submit(claimed, batch("a", Mortal(root)), books)
+        other = at_once.submit(claimed, batch("b", Store(root)), books[::-1])
+    assert isinstance(killed.exception(), KeyboardInterrupt) == (at < len(books))
+    again = claimed(batch("a", Store(root)), books)
+    assert again == other.result() == claimed(batch("b", Store(root)), books)
+    assert again.keys() == set(books) and set(again.values()) <= {"a", "b"}

@@ -10,10 +10,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +40,9 @@ class Ui:
     url: str
     root: Path
     prompts: Path
+    alerts: list[str] = field(default_factory=list)  # what a chat has been told
 
-    def api(self, path: str, told: Any = None) -> Any:
+    def api(self, path: str, told: Any = None, method: str | None = None) -> Any:
         """The REST API as a person's token may use it."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(f"{self.url}/auth/token", timeout=60) as response:
@@ -48,6 +51,7 @@ class Ui:
             f"{self.url}/api/v2/{path}",
             data=None if told is None else json.dumps(told).encode(),
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            method=method,
         )
         with opener.open(request, timeout=60) as response:
             return json.load(response)
@@ -91,16 +95,40 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def ui(browser: Browser) -> Iterator[Ui]:
+def chat() -> Iterator[tuple[str, list[str]]]:
+    """The address of a chat that takes alerts, and what it has been told."""
+    told: list[str] = []
+
+    class Chat(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    with HTTPServer(("127.0.0.1", 0), Chat) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/hook", told
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def ui(browser: Browser, chat: tuple[str, list[str]]) -> Iterator[Ui]:
     """Airflow on the sample books, started by the script behind `make up`."""
     folder = Path(tempfile.mkdtemp(prefix="megascience-"))  # short, since pictures show it
     port = _free_port()
-    found = Ui(f"http://127.0.0.1:{port}", folder / "data", folder / "prompts")
+    address, alerts = chat
+    found = Ui(f"http://127.0.0.1:{port}", folder / "data", folder / "prompts", alerts)
     shutil.copytree(REPOSITORY / "prompts", found.prompts)
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "MEGASCIENCE_"))},
         **{"AIRFLOW_STATE": str(folder / "state"), "ROOT": str(found.root), "PORT": str(port), "BATCH": BATCH},
         "MEGASCIENCE_PROMPTS": str(found.prompts),
+        "MEGASCIENCE_ALERT_URL": address,
+        "MEGASCIENCE_DEADLINE_HOURS": str(0.1 / 3600),  # too few for any run
+        "no_proxy": "127.0.0.1",
     }
     subprocess.run([sys.executable, str(REPOSITORY / "examples" / "build.py")], check=True, stdout=subprocess.DEVNULL)
     shutil.copytree(REPOSITORY / "examples" / "textbooks", folder / "textbooks")

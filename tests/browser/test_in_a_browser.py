@@ -1,6 +1,6 @@
 """Three people in front of Airflow: one triggers a run, one asks what became of a row, one redoes a stage.
 
-REFRESH_IMAGES=1 writes what they see into docs/images.
+And a fourth who is elsewhere, and is told by a chat. REFRESH_IMAGES=1 writes what the others see into docs/images.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,6 +143,19 @@ def test_browser_from_the_form_to_a_row_and_a_stage_redone(ui: Ui, page: Page) -
     frame = page.frame_locator("iframe")
     frame.get_by_role("link", name="Batches").click()
     frame.locator("table.yields a", has_text=BATCH).wait_for()
+
+
+def test_browser_chat_is_told_of_a_run_that_is_late_and_of_its_failure(ui: Ui) -> None:
+    dag = f"{DAG}_arrivals"
+    ui.api(f"dags/{dag}", {"is_paused": False}, "PATCH")
+    conf = {"textbooks": "/no/such/folder", "root": str(ui.root)}
+    run = ui.api(f"dags/{dag}/dagRuns", {"logical_date": None, "conf": conf})["dag_run_id"]
+    expected = {f"{dag} {run} is late, and goes on", f"{dag} {run} has failed"}
+    until = time.monotonic() + RUN / 1000
+    while not expected <= set(ui.alerts):
+        assert time.monotonic() < until, f"told: {ui.alerts}"
+        time.sleep(1)
+    ui.api(f"dags/{dag}", {"is_paused": True}, "PATCH")
 
 
 HOSTILE = r"""# A Hostile Book

@@ -14,11 +14,13 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Ui:
     root: Path
     prompts: Path
     alerts: list[str] = field(default_factory=list)  # what a chat has been told
+    processes: list[psutil.Process] = field(default_factory=list)  # the one that all others come from
 
     def api(self, path: str, told: Any = None, method: str | None = None) -> Any:
         """The REST API as a person's token may use it."""
@@ -71,6 +74,38 @@ class Ui:
                 return
             time.sleep(1)
         raise AssertionError(f"run {run_id} did not end within {RUN_SECONDS} s")
+
+    @contextmanager
+    def held_at_work(self) -> Iterator[str]:
+        """Stop the clock for whatever stage of the batch is at work next, which is named: a small one takes moments."""
+        until = time.monotonic() + RUN_SECONDS
+        while time.monotonic() < until:
+            if not self._at_work():
+                time.sleep(0.02)
+                continue
+            workers = self._workers()
+            _signal_all(workers, signal.SIGSTOP)
+            try:
+                if stage := self._at_work():
+                    yield stage
+                    return
+            finally:
+                _signal_all(workers, signal.SIGCONT)
+        raise AssertionError(f"no stage was at work within {RUN_SECONDS} s")
+
+    def _at_work(self) -> str | None:
+        """The stage of the batch that has told how far it is, and not that it has ended."""
+        files = (self.root / DAG / f"batch={BATCH}").glob("*/progress/lane-*.json")
+        return next((file.parts[-3] for file in files if not json.loads(file.read_text())["ended"]), None)
+
+    def _workers(self) -> list[psutil.Process]:
+        """The processes in which tasks run, and those that these have started."""
+        workers: dict[int, psutil.Process] = {}
+        for process in self.processes[0].children(recursive=True):  # parents first
+            with suppress(psutil.NoSuchProcess):
+                if process.ppid() in workers or "".join(process.cmdline()).startswith("airflow worker"):
+                    workers[process.pid] = process
+        return list(workers.values())
 
     def receipt(self, stage: str) -> dict[str, Any]:
         """The current receipt of a stage of the batch, and its number of requests."""
@@ -140,6 +175,7 @@ def ui(browser: Browser, chat: tuple[str, list[str]]) -> Iterator[Ui]:
         )
         try:
             _wait_until_up(process, log)
+            found.processes.append(psutil.Process(process.pid))
             yield found
         finally:
             process.send_signal(signal.SIGTERM)
@@ -167,6 +203,12 @@ def _wait_until_up(process: subprocess.Popen[bytes], log: Path) -> None:
             return
         time.sleep(0.5)
     raise AssertionError(f"Airflow did not start: {log.read_text()[-2000:]}")
+
+
+def _signal_all(processes: list[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 def _free_port() -> int:

@@ -55,16 +55,15 @@ def test_browser_from_the_form_to_a_row_and_a_stage_redone(ui: Ui, page: Page) -
     run = f"{ui.url}/dags/{DAG}/runs/{ui.newest_run()['dag_run_id']}"
 
     # the run: its tab shows a stage at work, then all of them done
-    page.goto(run)
-    page.get_by_role("link", name="Curation").last.click()
-    frame = page.frame_locator("iframe")
+    with ui.held_at_work() as stage:
+        page.goto(run)
+        page.get_by_role("link", name="Curation").last.click()
+        frame = page.frame_locator("iframe")
+        at_work = frame.locator(f"tr[data-stage={stage}].running")
+        at_work.wait_for()
+        assert re.search(r"\d+ of \d+ rows", at_work.inner_text())
+        picture(page, "running")
     published = frame.locator("tr[data-stage=publish].done")
-    while not (at_work := frame.locator("tr.running").all_inner_texts()):  # a stage of a small batch takes moments
-        assert not published.count(), "the run went by and no stage was seen at work"
-        frame.locator("html").evaluate("dispatchEvent(new Event('hashchange'))")  # which has the page look again
-        page.wait_for_timeout(200)
-    assert re.search(r"\d+ of \d+ rows", at_work[0])
-    picture(page, "running")
     published.wait_for(timeout=RUN)
     ui.wait(ui.newest_run()["dag_run_id"])
     page.reload()

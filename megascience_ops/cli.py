@@ -1,4 +1,4 @@
-"""The command line: `megascience stage|run|stages`, and the commands of `planning`, `looking` and `housekeeping`.
+"""The command line: `megascience stage|run|stages`, and the commands of other rooms.
 
 What a program reads is on stdout; what people read while they wait is on stderr. Exit code 65: a person has to act,
 and the last line says how. 75: try again. 99: nothing is new, so there is nothing to do.
@@ -128,14 +128,15 @@ def _parser(wanted: str) -> argparse.ArgumentParser:
         runs.add_argument("--recompute", action="store_true", help="compute again what is there")
     command("stages", stages, where=False)
     if wanted != "stage":
-        from megascience_ops import decontaminating, housekeeping
+        from megascience_ops.contamination import commands as contamination
         from megascience_ops.looking import commands as looking
         from megascience_ops.planning import commands as planning
+        from megascience_ops.upkeep import commands as upkeep
 
         planning.add_commands(command)
         looking.add_commands(lambda name, function: with_json(command(name, function)))
-        housekeeping.add_commands(command)
-        decontaminating.add_command(command)
+        upkeep.add_commands(command)
+        contamination.add_commands(command)
     return parser
 
 

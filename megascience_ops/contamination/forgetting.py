@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from megascience_ops import tables
 from megascience_ops.contamination.embeddings import FOLDER, digests_of, part_name
 from megascience_ops.contamination.wording import without_options
-from megascience_ops.rewriting import of_book
 from megascience_ops.storage import Store
+from megascience_ops.upkeep.rewriting import of_book
 
 
 def only_said_by(store: Store, recipe: str, book: str) -> set[bytes]:

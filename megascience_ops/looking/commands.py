@@ -1,4 +1,4 @@
-"""The commands that look at a batch: `funnel`, `sample`, `show`, `diff`, `report`; and `undo`, which undoes a stage."""
+"""The commands that look at a batch: `megascience funnel`, `sample`, `show`, `diff` and `report`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from megascience_ops.looking.samples import samples
 from megascience_ops.receipts import Receipt
 from megascience_ops.recipe import Recipe, recipe
 from megascience_ops.storage import Store
-from megascience_ops.undoing import outdated, undo
 
 Command = Callable[..., argparse.ArgumentParser]
 
@@ -38,9 +37,6 @@ def add_commands(command: Command) -> None:
     one.add_argument("--examples", type=int, default=3, help="how many rows of each kind are shown (default 3)")
     one = command("report", write_report)
     one.add_argument("--output", metavar="FILE", help="write it there instead of beside the receipts")
-    one = command("undo", undo_stage)
-    one.add_argument("stage")
-    one.add_argument("--to", type=int, metavar="N", help="number of a receipt (default: the one before the current)")
 
 
 def show_funnel(options: argparse.Namespace) -> None:
@@ -107,35 +103,6 @@ def write_report(options: argparse.Namespace) -> None:
         Path(options.output).write_text(report.html(store, flow, options.batch), encoding="utf-8")
     where = options.output or store.address(report.write(store, flow, options.batch))
     sys.stdout.write(f"{json.dumps({'report': where}) if options.json else where}\n")
-
-
-def undo_stage(options: argparse.Namespace) -> None:
-    """Make a stage's former receipt current again; what follows is stale until it is run."""
-    store, flow = Store(options.root, must_exist=True), recipe(options.recipe)
-    receipt = undo(store, flow, options.batch, options.stage, options.to)
-    lines = funnel.lines(store, flow, options.batch)
-    stale = [line.stage for line in lines if line.state == "stale"]
-    changed = outdated(receipt, flow.stage(receipt.stage))
-    if options.json:
-        _print(
-            {
-                "stage": receipt.stage,
-                "receipt": receipt.number,
-                "restores": receipt.restores,
-                "stale": stale,
-                "prompts_changed_since": changed,
-            }
-        )
-        return
-    sys.stdout.write(
-        f"{receipt.stage}: receipt {receipt.number} restores receipt {receipt.restores}: "
-        f"{receipt.total('rows_kept'):,} rows kept, {receipt.total('rows_aside'):,} aside\n"
-    )
-    if changed:
-        files = ", ".join(f"prompts/{name}.md" for name in changed)
-        sys.stdout.write(f"It was made with other words in {files}: put those back too, or the next run redoes it\n")
-    if stale:
-        sys.stdout.write(f"Stale until they are run: {', '.join(stale)}\n")
 
 
 def _print(told: Any) -> None:

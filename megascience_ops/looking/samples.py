@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from megascience_ops.looking import finding
 from megascience_ops.looking.finding import BULKY, Values
 from megascience_ops.looking.life import lineage
+from megascience_ops.planning.rehearsing import spread
 from megascience_ops.receipts import PartFacts, Receipt
-from megascience_ops.rehearsing import spread
 from megascience_ops.rows import AsideRow, Frozen
 from megascience_ops.storage import Store
 

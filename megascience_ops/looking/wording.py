@@ -13,9 +13,9 @@ from megascience_ops.config import AskingConfig, validated
 from megascience_ops.errors import ContractError
 from megascience_ops.looking import finding
 from megascience_ops.looking.life import segments
+from megascience_ops.planning.rehearsing import Listener
+from megascience_ops.planning.reparsing import Mute, Unasked
 from megascience_ops.receipts import Receipt
-from megascience_ops.rehearsing import Listener
-from megascience_ops.reparsing import Mute, Unasked
 from megascience_ops.rows import Frozen
 from megascience_ops.stage import Aside, Ask, Outcome, RowStage
 from megascience_ops.storage import Store

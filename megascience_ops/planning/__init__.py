@@ -1,1 +1,1 @@
-"""What a run will cost before it is paid for: from receipts, from a sample, or from published yields alone."""
+"""What a run would do and what it will cost, before it is paid for."""

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
-from megascience_ops import flags, reparsing, terminal, trying
+from megascience_ops import flags
 from megascience_ops.errors import ContractError
-from megascience_ops.planning import assuming, comparing, costing, estimating
+from megascience_ops.planning import assuming, comparing, costing, estimating, reparsing, terminal, trying
 from megascience_ops.run import run, wait
 
 

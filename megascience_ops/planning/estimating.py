@@ -21,10 +21,10 @@ from megascience_ops.engines.engine import Engine
 from megascience_ops.errors import ContractError
 from megascience_ops.planning.assuming import PUBLISHED_YIELDS, Passages, own_words
 from megascience_ops.planning.costing import Cost, model_of
+from megascience_ops.planning.rehearsing import Rehearsed, few_rows, rehearse, rule, spread
 from megascience_ops.planning.spending import receipt_cost, spent
 from megascience_ops.receipts import Receipt, fingerprint
 from megascience_ops.recipe import recipe
-from megascience_ops.rehearsing import Rehearsed, few_rows, rehearse, rule, spread
 from megascience_ops.rows import Chunk, DigitizedBook, Row
 from megascience_ops.run import opened
 from megascience_ops.stage import DatasetStage, Stage

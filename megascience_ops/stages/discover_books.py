@@ -23,7 +23,7 @@ from megascience_ops.landing import digest, landing_zone, local_copy, source_fil
 from megascience_ops.rows import Book, SourceFile
 from megascience_ops.stage import Aside, DatasetStage, Decide, Outcome
 from megascience_ops.storage import Store
-from megascience_ops.tombstones import taken_down
+from megascience_ops.upkeep.tombstones import taken_down
 
 AT_ONCE = 16  # claims under way, each a request to storage
 NOBODY = ""  # owns a book that was taken down

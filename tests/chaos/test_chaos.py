@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from megascience_ops import runner
-from megascience_ops.checking import check
 from megascience_ops.errors import EXIT_TRANSIENT
+from megascience_ops.upkeep.checking import check
 
 if TYPE_CHECKING:
     from tests.conftest import River

@@ -18,9 +18,9 @@ import pytest
 
 from megascience_ops.books.child import read_in_child
 from megascience_ops.books.limits import MOST
-from megascience_ops.checking import check
 from megascience_ops.cli import main
 from megascience_ops.stages import digitize_books, discover_books
+from megascience_ops.upkeep.checking import check
 from tests.chaos.mutations import mutated, seeds
 
 if TYPE_CHECKING:

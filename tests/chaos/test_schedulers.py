@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from megascience_ops.checking import check
+from megascience_ops.upkeep.checking import check
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "kube"))  # the modules that start an Airflow
 

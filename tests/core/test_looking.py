@@ -25,7 +25,7 @@ from megascience_ops.stage import Aside
 from megascience_ops.stages import filter_qa
 from megascience_ops.storage import Store
 from megascience_ops.tables import encode
-from megascience_ops.undoing import undo
+from megascience_ops.upkeep.undoing import undo
 
 if TYPE_CHECKING:
     from tests.conftest import River

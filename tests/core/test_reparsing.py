@@ -12,7 +12,7 @@ import pytest
 
 from megascience_ops.errors import ContractError, Unparsed
 from megascience_ops.parsing import QuestionAnswer, refined
-from megascience_ops.reparsing import Reading, reread
+from megascience_ops.planning.reparsing import Reading, reread
 from megascience_ops.stages import extract_qa, refine_qa
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from megascience_ops import takedown
 from megascience_ops.cli import main
 from megascience_ops.looking import report
 from megascience_ops.rows import Example
 from megascience_ops.tables import encode
+from megascience_ops.upkeep import takedown
 
 if TYPE_CHECKING:
     from tests.conftest import River

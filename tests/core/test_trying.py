@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from megascience_ops.errors import ContractError
-from megascience_ops.rehearsing import spread
+from megascience_ops.planning.rehearsing import spread
+from megascience_ops.planning.trying import told, try_stage
 from megascience_ops.stage import Aside
-from megascience_ops.trying import told, try_stage
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from megascience_ops.checking import check, repair
 from megascience_ops.cli import main
 from megascience_ops.errors import ContractError
+from megascience_ops.upkeep.checking import check, repair
 
 if TYPE_CHECKING:
     from tests.conftest import River

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from megascience_ops.checking import check
 from megascience_ops.cli import main
 from megascience_ops.completions import Completion, Request
 from megascience_ops.engines.scripted import ScriptedEngine
 from megascience_ops.recipe import recipe
+from megascience_ops.upkeep.checking import check
 
 if TYPE_CHECKING:
     from tests.conftest import River

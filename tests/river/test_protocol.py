@@ -24,7 +24,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from megascience_ops import receipts, recipes, tables
 from megascience_ops.batch import Batch
-from megascience_ops.checking import check
 from megascience_ops.config import Settings, StageConfig
 from megascience_ops.errors import ContractError, TransientError
 from megascience_ops.receipts import Receipt
@@ -33,6 +32,7 @@ from megascience_ops.rows import AsideRow, Row
 from megascience_ops.runner import WHOLE, Lane, run_stage
 from megascience_ops.stage import Aside, DatasetStage, Decide, Outcome, RowStage
 from megascience_ops.storage import Entry, Store
+from megascience_ops.upkeep.checking import check
 
 Rows = dict[str, int]
 

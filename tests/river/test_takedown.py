@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 
-from megascience_ops import tables, takedown
-from megascience_ops.checking import check
+from megascience_ops import tables
 from megascience_ops.cli import main
 from megascience_ops.contamination.embeddings import digests_of
 from megascience_ops.contamination.wording import without_options
 from megascience_ops.errors import ContractError
+from megascience_ops.upkeep import takedown
+from megascience_ops.upkeep.checking import check
 
 if TYPE_CHECKING:
     from tests.conftest import River

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from megascience_ops.checking import check
 from megascience_ops.cli import main
 from megascience_ops.errors import ContractError
 from megascience_ops.storage import Store
+from megascience_ops.upkeep.checking import check
 
 if TYPE_CHECKING:
     from tests.conftest import River

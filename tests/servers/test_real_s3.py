@@ -19,9 +19,9 @@ from uuid import uuid4
 
 import pytest
 
-from megascience_ops.checking import check
 from megascience_ops.errors import EXIT_CONTRACT, ContractError, TransientError
 from megascience_ops.storage import Store
+from megascience_ops.upkeep.checking import check
 
 if TYPE_CHECKING:
     from tests.conftest import RealS3, River

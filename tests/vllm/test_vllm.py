@@ -23,8 +23,8 @@ from megascience_ops.config import EngineConfig, Settings
 from megascience_ops.engines.vllm import VllmEngine
 from megascience_ops.errors import ContractError
 from megascience_ops.parsing import BookClass
+from megascience_ops.planning.reparsing import Reading, reread
 from megascience_ops.receipts import Receipt
-from megascience_ops.reparsing import Reading, reread
 from megascience_ops.run import run
 from megascience_ops.stages import classify_books
 

@@ -11,7 +11,7 @@ from megascience_ops.completions import Completion, Image, Request
 from megascience_ops.config import Settings
 from megascience_ops.engines.engine import Engine
 from megascience_ops.errors import ContractError
-from megascience_ops.rehearsing import Rehearsed, few_rows, rehearse, rule
+from megascience_ops.planning.rehearsing import Rehearsed, few_rows, rehearse, rule
 from megascience_ops.rows import Row
 from megascience_ops.run import opened
 from megascience_ops.stage import Aside

@@ -1,4 +1,4 @@
-"""The commands that look after a root: `megascience check` and `megascience takedown`."""
+"""The commands that look after a root: `megascience check`, `takedown` and `undo`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import json
 import sys
 from collections.abc import Callable
 
-from megascience_ops import checking, takedown, terminal
+from megascience_ops import funnel
 from megascience_ops.errors import ContractError
 from megascience_ops.recipe import recipe
 from megascience_ops.storage import Store
+from megascience_ops.upkeep import checking, takedown, terminal
+from megascience_ops.upkeep.undoing import outdated, undo
 
 
 def check(options: argparse.Namespace) -> None:
@@ -45,6 +47,28 @@ def take_down(options: argparse.Namespace) -> None:
         terminal.show_takedown(book, held, done=options.yes)
 
 
+def undo_stage(options: argparse.Namespace) -> None:
+    """Make a stage's former receipt current again; what follows is stale until it is run."""
+    store, flow = Store(options.root, must_exist=True), recipe(options.recipe)
+    receipt = undo(store, flow, options.batch, options.stage, options.to)
+    lines = funnel.lines(store, flow, options.batch)
+    stale = [line.stage for line in lines if line.state == "stale"]
+    changed = outdated(receipt, flow.stage(receipt.stage))
+    if options.json:
+        told = {"stage": receipt.stage, "receipt": receipt.number, "restores": receipt.restores}
+        sys.stdout.write(json.dumps({**told, "stale": stale, "prompts_changed_since": changed}, indent=1) + "\n")
+        return
+    sys.stdout.write(
+        f"{receipt.stage}: receipt {receipt.number} restores receipt {receipt.restores}: "
+        f"{receipt.total('rows_kept'):,} rows kept, {receipt.total('rows_aside'):,} aside\n"
+    )
+    if changed:
+        files = ", ".join(f"prompts/{name}.md" for name in changed)
+        sys.stdout.write(f"It was made with other words in {files}: put those back too, or the next run redoes it\n")
+    if stale:
+        sys.stdout.write(f"Stale until they are run: {', '.join(stale)}\n")
+
+
 def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Put these commands into the command line."""
     one = command("check", check, where=False)
@@ -61,6 +85,10 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     one.add_argument("--root", required=True, help="folder or s3:// prefix where everything is kept")
     one.add_argument("--why", default="", help="kept with the mark that keeps the book out")
     one.add_argument("--yes", action="store_true", help="do it; without this nothing is written")
+    one.add_argument("--json", action="store_true")
+    one = command("undo", undo_stage)
+    one.add_argument("stage")
+    one.add_argument("--to", type=int, metavar="N", help="number of a receipt (default: the one before the current)")
     one.add_argument("--json", action="store_true")
 
 

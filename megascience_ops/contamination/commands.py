@@ -35,7 +35,7 @@ RECIPE = "decontamination"
 HITS = pa.schema([(name, pa.string()) for name in ("row", "reason", "detail", "texts", "said")])
 
 
-def add_command(command: Callable[..., argparse.ArgumentParser]) -> None:
+def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Put the command into the command line."""
 
     def decontaminate(options: argparse.Namespace) -> None:

@@ -17,8 +17,8 @@ from megascience_ops.config import AskingConfig, Settings
 from megascience_ops.drafts import Decided, aside_rows
 from megascience_ops.engines.engine import Engine
 from megascience_ops.errors import ContractError
+from megascience_ops.planning.rehearsing import rehearse
 from megascience_ops.receipts import PartFacts, Receipt, listed
-from megascience_ops.rehearsing import rehearse
 from megascience_ops.rows import AsideRow, Row
 from megascience_ops.run import opened
 from megascience_ops.stage import Aside, Ask, Outcome, RowStage

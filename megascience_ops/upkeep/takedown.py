@@ -18,10 +18,10 @@ from megascience_ops.errors import ContractError
 from megascience_ops.looking import report
 from megascience_ops.receipts import Receipt
 from megascience_ops.recipe import Recipe
-from megascience_ops.rewriting import of_book, without_book
 from megascience_ops.run import run
 from megascience_ops.storage import Store
-from megascience_ops.tombstones import mark_path
+from megascience_ops.upkeep.rewriting import of_book, without_book
+from megascience_ops.upkeep.tombstones import mark_path
 
 HEXADECIMAL = set("0123456789abcdef")
 

@@ -3,7 +3,8 @@
     PYTHONPATH=. python bench/chunks.py BOOKS
 
 BOOKS is a folder as bench/extraction.py takes it. *cut*: the gold examples of which no one passage holds 60 % of the
-word pairs of the question and 60 % of those of the last 40 words of the answer; *unanswered*: the same, an answer
+word pairs of the question and 60 % of those of the last 40 words of the answer; *though it fits*: of those, the ones
+that are no longer than a passage as the book prints them, with the captions in them; *unanswered*: the same, an answer
 ending where its solution ends, without the discussion after it. *Mtok/s*: million tokens of the book per CPU second;
 *ours* from pages to passages, with finding blocks and joining the answer key, *packing* the same once they are there.
 Everybody counts tokens by the estimate, which is cheap, or by Tekken where it is there; *count* counts every page once
@@ -20,8 +21,10 @@ import importlib.util
 import re
 import tempfile
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 
@@ -37,6 +40,7 @@ from megascience_ops.books.tokens import SAFETY, count_tokens
 Count = Callable[[str], int]
 LIMITS = (4096, 1024)
 HELD, ENDING = 0.6, 40
+WORD = re.compile(r"[A-Za-z]{2,}")
 DISCUSSION = re.compile(r"\bDiscussion(?: for (?:part )?\(\w\)| and Implications)? (?=[A-Z(])")
 
 
@@ -81,14 +85,45 @@ def tekken() -> Count | None:
     return lambda text: len(model.encode(text, bos=False, eos=False))
 
 
-def cut(examples: list[Item], passages: list[str]) -> float:
+def cut(examples: list[Item], passages: list[str]) -> list[bool]:
+    """For each example whether no passage holds it whole."""
     held = [_pairs(text) for text in passages]
 
     def whole_in_one(item: Item) -> bool:
         asked, ends = _pairs(plain(item.question)), _pairs(" ".join(plain(item.answer).split()[-ENDING:]))
         return any(len(asked & words) >= HELD * len(asked) and len(ends & words) >= HELD * len(ends) for words in held)
 
-    return sum(not whole_in_one(item) for item in examples) / len(examples)
+    return [not whole_in_one(item) for item in examples]
+
+
+def printed(item: Item, text: str) -> str:
+    """The example as the book prints it, captions and all: from the first words of its question to the last of its
+    answer; where these are not found, as the gold has it."""
+    words = [(found.group().lower(), found.start(), found.end()) for found in WORD.finditer(text)]
+    at: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for place, (one, other) in enumerate(pairwise(word for word, _, _ in words)):
+        at[one, other].append(place)
+    asked, said = _words(plain(item.question))[:ENDING], _words(plain(item.answer))[-ENDING:]
+    begins = Counter(place - n for n, pair in enumerate(pairwise(asked)) for place in at[pair])
+    first = max(begins, key=lambda place: begins[place], default=-1)
+    ends = Counter(
+        place + len(said) - n for n, pair in enumerate(pairwise(said)) for place in at[pair] if place > first
+    )
+    last = max(ends, key=lambda place: (ends[place], -place), default=-1)
+    if first < 0 or last <= first:
+        return f"{item.question}\n{item.answer}"
+    return text[words[first][1] : words[min(last, len(words)) - 1][2]]
+
+
+def torn(examples: list[Item], fit: list[bool], passages: list[str]) -> str:
+    if not examples:
+        return "   no examples"
+    lost, unanswered = cut(examples, passages), cut([solved(item) for item in examples], passages)
+    needless = sum(one and fits for one, fits in zip(lost, fit, strict=True))
+    return (
+        f"{sum(lost) / len(lost):6.1%} cut, {needless / len(lost):6.1%} though it fits, "
+        f"{sum(unanswered) / len(lost):6.1%} unanswered"
+    )
 
 
 def solved(item: Item) -> Item:
@@ -98,17 +133,21 @@ def solved(item: Item) -> Item:
 
 
 def _pairs(text: str) -> set[tuple[str, str]]:
-    words = re.findall(r"[a-z]{2,}", text.lower())
-    return set(zip(words, words[1:], strict=False))
+    return set(pairwise(_words(text)))
+
+
+def _words(text: str) -> list[str]:
+    return [word.lower() for word in WORD.findall(text)]
 
 
 def report(name: str, gold: list[Item], path: Path, counts: dict[str, Count]) -> None:
     pages = read_book(path).pages
     text = "\n\n".join(page.text for page in pages)
-    examples = [item for item in gold if item.kind == "example" and cut([item], [text]) == 0]
+    examples = [item for item in gold if item.kind == "example" and cut([item], [text]) == [False]]
     print(f"\n{name}: {len(pages)} pages, {len(examples)} worked examples")
     blocks = find_blocks(pages)
     keyed = join_answers(blocks)
+    whole_ones = [printed(item, text) for item in examples]
     for by, count in counts.items():
         started = time.process_time()
         tokens = sum(count(page.text) for page in pages)
@@ -125,8 +164,7 @@ def report(name: str, gold: list[Item], path: Path, counts: dict[str, Count]) ->
                 started = time.process_time()
                 found = run(limit)
                 seconds = time.process_time() - started
-                torn = f"{cut(examples, found):6.1%} cut, {cut(list(map(solved, examples)), found):6.1%} unanswered"
-                share = torn if examples else "   no examples"
+                share = torn(examples, [count(one) <= limit for one in whole_ones], found)
                 longest = max(count(one) for one in found)
                 print(
                     f"  {by:<8} {limit:>5}  {way:<8} {len(found):>4} passages, mean {mean(map(count, found)):5.0f}, "
@@ -144,6 +182,7 @@ def report(name: str, gold: list[Item], path: Path, counts: dict[str, Count]) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("books", type=Path, nargs="?")
+    parser.add_argument("--only", default="", help="a part of the names of the books to take")
     options = parser.parse_args()
     if options.books is None or not (options.books / "markdown").is_dir():
         print("no BOOKS with markdown/<book>/ named: nothing is measured")
@@ -152,7 +191,7 @@ def main() -> None:
     if count := tekken():
         counts["tekken"] = count
     with tempfile.TemporaryDirectory() as work:
-        for folder in sorted((options.books / "markdown").iterdir()):
+        for folder in sorted((options.books / "markdown").glob(f"*{options.only}*")):
             gold = [item for chapter in chapters(folder) for item in items(chapter)]
             report(f"{folder.name}, Markdown", gold, whole(folder, Path(work) / f"{folder.name}.md"), counts)
             for pdf in sorted((options.books / "pdf").glob("*.pdf")):

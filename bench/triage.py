@@ -36,15 +36,17 @@ def passages(path: Path, max_tokens: int) -> list[Passage]:
 
 
 def placed(gold: list[Item], found: list[Passage]) -> list[int]:
-    """For each item that is in the book, the passage it belongs to."""
+    """For each item that is in the book, the passage it belongs to: of those that ask it, the one that answers it."""
     held = [_pairs(passage.text) for passage in found]
+    keys = [words | _pairs(passage.answer_key) for words, passage in zip(held, found, strict=True)]
     places = []
     for item in gold:
-        asked = _pairs(item.question)
-        shares = [len(asked & words) / len(asked) if asked else 0.0 for words in held]
-        best = max(range(len(shares)), key=lambda place: (shares[place], place), default=-1)  # asked again at the end
-        if best >= 0 and shares[best] >= HERE:
-            places.append(best)
+        asked, said = _pairs(item.question), _pairs(item.answer)
+        here = [place for place, words in enumerate(held) if asked and len(asked & words) >= HERE * len(asked)]
+        if here:
+            shared = {place: len(asked & held[place]) + len(said & keys[place]) for place in here}
+            best = [place for place in here if shared[place] == max(shared.values())]
+            places.append(next((place for place in best if place in places), best[0]))  # asked in the text, and again
     return places
 
 

@@ -9,6 +9,7 @@ from megascience_ops.books.blocks import Block
 from megascience_ops.books.exercises import add_paragraph, joined_text
 
 _OBJECTIVES = re.compile(r"[•▪]\s+(?:Define|Explain|Describe|Calculate|Distinguish|Apply|Identify|Determine|State)\b")
+_DISCUSSIONS = ("discussion", "significance", "comment", "remark")
 _PART = re.compile(r"\(?(?:[a-h]|[ivx]{1,4})\)|[•▪–]|\d{1,2}[.)]\s")
 
 
@@ -44,7 +45,7 @@ def labelled_answer(blocks: Sequence[Block], start: int) -> tuple[str, int]:
             place += 1
             continue
         if block.kind in ("solution", "answer"):
-            discussion = block.label.startswith(("discussion", "significance", "comment", "remark"))
+            discussion = block.label.startswith(_DISCUSSIONS)
             head = (
                 ", ".join(f"({part})" for part in block.label.split(","))
                 if re.fullmatch(r"[a-z](?:,[a-z])*", block.label)
@@ -61,6 +62,21 @@ def labelled_answer(blocks: Sequence[Block], start: int) -> tuple[str, int]:
             break
         place += 1
     return joined_text(parts), place
+
+
+def answer_end(blocks: Sequence[Block], start: int) -> int:
+    """The block after the labelled answer that begins at `start`, as `labelled_answer` gathers it."""
+    place = end = start
+    while place < len(blocks):
+        if blocks[place].kind in ("solution", "answer"):
+            discussion = blocks[place].label.startswith(_DISCUSSIONS)
+            _, end = _section(blocks, place + 1, [blocks[place].body], discussion)
+            place = end
+        elif blocks[place].kind != "footnote" and blocks[place].level >= 2 and not _resumes(blocks, place):
+            break
+        else:
+            place += 1
+    return end
 
 
 def _section(blocks: Sequence[Block], place: int, parts: list[str], discussion: bool) -> tuple[list[str], int]:

@@ -8,6 +8,8 @@ from typing import Literal
 
 from megascience_ops.books.lines import Line
 
+LEFT_OUT = "[…]"  # stands in a passage where the book has text that the passage has not
+
 Kind = Literal[
     "chapter", "section", "heading", "example", "solution", "exercise", "question", "answer", "answer_key", "footnote",
     "list", "paragraph", "instruction", "front_matter", "index", "bibliography",

@@ -7,22 +7,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 
 from megascience_ops.books.answer_key import written
-from megascience_ops.books.blocks import Block
+from megascience_ops.books.apart import CONTEXT, parted
+from megascience_ops.books.block import LEFT_OUT, Block
 from megascience_ops.books.exercises import KeyedAnswer
 from megascience_ops.books.labels import order
 from megascience_ops.books.tokens import Count, estimated
-from megascience_ops.books.units import Unit, units
+from megascience_ops.books.units import AFTER, Unit, units
 
 # A cut is looked for in the last third of the window; a chapter begins a new passage once this much is full.
-FIRST_WORDS = 8  # of a question, by which its page is found
 WINDOW = 0.65
 CHAPTER = 0.15
-# Exercises part from the text around them, once it fills this share, and where they are this many tokens and more.
-APART = 0.3
-EXERCISES = 150
-HEADS = ("chapter", "section", "heading")
+FIRST_WORDS = 8  # of a question, by which its page is found
 
 
 @dataclass(frozen=True)
@@ -52,51 +50,40 @@ def chunk(
     max_tokens: int = 4096,
     count: Count = estimated,
     overlap: int = 0,
+    context: int | None = CONTEXT,
 ) -> list[Passage]:
     """Pack blocks into passages of at most `max_tokens`, cut before the strongest head that is near the end.
 
+    Exercises and examples are gathered, with up to `context` tokens of the text before each, apart from the prose
+    between them, which makes passages of its own; `[…]` stands where a passage leaves some out. With None, all is
+    packed as it comes. Passages are in the order of their first lines.
+
     Every block lands in exactly one passage; a unit that is longer than a passage is cut at paragraphs, then at lines,
     then anywhere. The answers of an exercise are counted with the passage that holds it. With `overlap`, a passage
-    begins with the last whole units of the one before, of so many tokens at most, without their answers.
+    begins with the whole units of the book before it, of so many tokens at most, without their answers.
     """
-    book = units(blocks, keyed, max_tokens - overlap, count)
-    runs = _exercise_runs(book)
+    book = units(blocks, keyed, max_tokens - overlap, count, None if context is None else AFTER)
     sections = _sections(blocks)
-    passages: list[Passage] = []
-    start = 0
-    while start < len(book):
-        end = _window(book, start, max_tokens - overlap, runs)
-        before = _before(book, start, overlap)
-        passages.append(_passage(book[before:start], book[start:end], sections))
-        start = end
-    return [passage for passage in passages if passage.text.strip()]
-
-
-def _exercise_runs(book: Sequence[Unit]) -> list[int]:
-    """For each unit the tokens of the exercises in a row that it is one of; 0 for any other unit."""
-    runs = [0] * len(book)
-    start = 0
-    for end in range(1, len(book) + 1):
-        if end == len(book) or book[end].region != book[start].region:
-            if book[start].region == "exercises":
-                runs[start:end] = [sum(unit.tokens for unit in book[start:end])] * (end - start)
+    lots: Sequence[Sequence[int]] = [range(len(book))]
+    if context is not None:
+        book, lots = parted(book, context)
+    found: list[tuple[int, Passage]] = []
+    for places in lots:
+        packed, start = [book[place] for place in places], 0
+        while start < len(places):
+            end = _window(packed, start, max_tokens - overlap)
+            held = places[start:end]
+            found.append((held[0], _passage(book, _before(book, held[0], overlap), held, sections)))
             start = end
-    return runs
+    return [passage for _, passage in sorted(found, key=itemgetter(0)) if passage.text.strip()]
 
 
-def _window(book: Sequence[Unit], start: int, limit: int, runs: Sequence[int]) -> int:
-    """Where the passage ends that begins with the unit at `start`.
-
-    Exercises are kept apart from the text before and after them: that text can then be passed over where it asks
-    nothing, and what is read for the exercises is the exercises.
-    """
+def _window(book: Sequence[Unit], start: int, limit: int) -> int:
+    """Where the passage ends that begins with the unit at `start`."""
     total, end = 0, start
     while end < len(book) and (end == start or total + book[end].tokens <= limit):
-        if end > start:
-            begins = runs[end] >= EXERCISES > runs[end - 1] and total > APART * limit
-            ends = runs[end - 1] >= EXERCISES > runs[end]
-            if begins or ends or (book[end].level == 5 and total > CHAPTER * limit):
-                return _before_heads(book, start, end)
+        if end > start and book[end].level == 5 and total > CHAPTER * limit:
+            return _before_heads(book, start, end)
         total += book[end].tokens
         end += 1
     if end >= len(book):
@@ -111,18 +98,18 @@ def _window(book: Sequence[Unit], start: int, limit: int, runs: Sequence[int]) -
 
 def _before_heads(book: Sequence[Unit], start: int, end: int) -> int:
     """The place before the headings that end there: they stay with what they head."""
-    while end - 1 > start and all(block.kind in HEADS for block in book[end - 1].blocks):
+    while end - 1 > start and book[end - 1].heads:
         end -= 1
     return end
 
 
-def _before(book: Sequence[Unit], start: int, overlap: int) -> int:
-    """The first of the units before `start` that together are no longer than the overlap."""
+def _before(book: Sequence[Unit], start: int, overlap: int) -> range:
+    """The units before `start` that together are no longer than the overlap."""
     total, place = 0, start
     while place and total + book[place - 1].tokens <= overlap:
         total += book[place - 1].tokens
         place -= 1
-    return place
+    return range(place, start)
 
 
 def _sections(blocks: Sequence[Block]) -> list[str]:
@@ -143,14 +130,16 @@ def _head(text: str) -> str:
     return re.sub(r"[#*\s]+", " ", text.split("\n")[0]).strip()[:100]
 
 
-def _passage(lead: Sequence[Unit], held: Sequence[Unit], sections: Sequence[str]) -> Passage:
+def _passage(book: Sequence[Unit], lead: Sequence[int], places: Sequence[int], sections: Sequence[str]) -> Passage:
     text = ""
     starts: list[tuple[int, int]] = []
     overlap = 0
-    for unit in (*lead, *held):
-        if unit is held[0]:
+    for at, place in enumerate((*lead, *places)):
+        if at == len(lead):
             overlap = len(text)
-        for block in unit.blocks:
+        if at and place != (*lead, *places)[at - 1] + 1:
+            text += f"\n\n{LEFT_OUT}"
+        for block in book[place].blocks:
             text += "\n\n" if text else ""
             starts.append((len(text), block.page))
             starts += [(len(text) + at, page) for at, page in block.turns]
@@ -159,14 +148,16 @@ def _passage(lead: Sequence[Unit], held: Sequence[Unit], sections: Sequence[str]
     offsets = [
         min((at for at, page in starts if page >= number), default=len(text)) for number in range(first, last + 1)
     ]
-    places = [place for unit in held if unit.first >= 0 for place in range(unit.first, unit.first + len(unit.blocks))]
-    section = next((sections[place] for place in places if sections[place]), "")
+    held = [book[place] for place in places]
+    whole = [unit for unit in held if unit.first >= 0]
+    paths = [path for unit in whole for path in sections[unit.first : unit.first + len(unit.blocks)] if path]
+    section = next(iter(paths), "")
     regions: Counter[str] = Counter()
     for unit in held:
         for block in unit.blocks:
             regions[block.kind if block.kind == "front_matter" else block.region] += len(block.text)
     key = _answer_key(held)
-    tokens = sum(unit.tokens for unit in (*lead, *held))
+    tokens = sum(book[place].tokens for place in (*lead, *places))
     return Passage(text, key, first, last, section, regions.most_common(1)[0][0], tokens, offsets, overlap)
 
 

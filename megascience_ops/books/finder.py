@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from megascience_ops.books import headings, labels, numbering, place
+from megascience_ops.books.block import LEFT_OUT
 from megascience_ops.books.instructions import instructs
 from megascience_ops.books.labels import Mark
 from megascience_ops.books.lines import Line
@@ -23,7 +24,7 @@ class Finder(Place):
         depth = labels.heading_depth(line.text)
         if not text:
             return None
-        if line.alone and self.answered and _BREAK.fullmatch(text):
+        if text == LEFT_OUT or (line.alone and self.answered and _BREAK.fullmatch(text)):
             self.open, self.answered = "", False
             return Mark("heading", "", text, 2)
         return (

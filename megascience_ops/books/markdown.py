@@ -14,8 +14,9 @@ PART_LABELS = {
     **{"example": "Example", "problem": "Question", "question": "Question"},
     **{"solution": "Answer", "answer": "Answer"},
 }
-BREAK = "* * *"  # the end of an answer, where the source says where it ends
+BREAK = "* * *"  # the end of an answer or an example, where the source says where it ends
 _PART = re.compile(rf'<(?:div|section|article|aside)\b[^<>]*\bdata-type="({"|".join(PART_LABELS)})"[^<>]*>')
+_ELEMENT = re.compile(r"<(/?)(div|section|article|aside)\b[^<>]*>")
 _FOLDED = re.compile(
     r"<details\b[^<>]*>\s*<summary\b[^<>]*>(?P<head>.{0,200}?)</summary>(?P<text>.{0,20000}?)</details>", re.DOTALL
 )
@@ -63,9 +64,24 @@ def plain_markdown(text: str) -> str:
     has_tex = _TEX.search(text) or "```" in text
     text = _LINK.sub(r"\1", _CROSS_REFERENCE.sub("\\[link\\]", text))
     text = _ESCAPED_POINT.sub(".", text.replace("\\[link\\]", "[link]")) if has_tex else _ESCAPED.sub("", text)
+    text = _ended(text) if 'data-type="example"' in text else text
     text = _PART.sub(lambda part: f"\n\n{PART_LABELS[part.group(1)]}\n\n", text)
     text = _SUPERSCRIPT.sub(r"^{\1}", _SUBSCRIPT.sub(r"_{\1}", text))
     return _ATTRIBUTES.sub(r"\1", _TAGS.sub("", text)) if re.search(r"<|\{[:#]", text) else text
+
+
+def _ended(text: str) -> str:
+    """A text in which a rule is drawn below each element that is an example."""
+    out, place = [], 0
+    inside: dict[str, list[bool]] = {}
+    for tag in _ELEMENT.finditer(text):
+        opened = inside.setdefault(tag[2], [])
+        if not tag[1]:
+            opened.append('data-type="example"' in tag[0])
+        elif opened and opened.pop():
+            out += [text[place : tag.end()], f"\n\n{BREAK}\n\n"]
+            place = tag.end()
+    return "".join([*out, text[place:]])
 
 
 def _part(found: re.Match[str]) -> str:

@@ -13,7 +13,7 @@ from megascience_ops.books.blocks import Block, find_blocks
 from megascience_ops.books.exercises import add_paragraph, joined_text, question_text, torn
 from megascience_ops.books.wording import damage, tidy_answer, tidy_question
 
-_MARKER = re.compile(r"(?<=[.?!:)”])\s?(?:\^\{(\d{1,3})\}|\[\^(\d{1,3})\])(?=\s|$)")
+NOTE_MARK = re.compile(r"(?<=[.?!:)”])\s?(?:\^\{(\d{1,3})\}|\[\^(\d{1,3})\])(?=\s|$)")
 _PART = re.compile(r"\(?(?:[a-h]|[ivx]{1,4})\)|[•▪–]|\d{1,2}[.)]\s")
 
 
@@ -171,7 +171,7 @@ def _noted(blocks: Sequence[Block], index: int, end: int) -> RulePair | None:
     """A question that carries a footnote mark, answered in the footnote."""
     parts = [blocks[index].body, *[b.text for b in blocks[index + 1 : end] if b.kind in ("paragraph", "list")]]
     for number, part in enumerate(parts):
-        marks = [found.group(1) or found.group(2) for found in _MARKER.finditer(part)]
+        marks = [found.group(1) or found.group(2) for found in NOTE_MARK.finditer(part)]
         if not marks:
             continue
         note = next((b for b in blocks[index:] if b.kind == "footnote" and b.label == marks[-1]), None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from megascience_ops.books.answer_key import read_key
 from megascience_ops.books.blocks import Block, find_blocks
+from megascience_ops.books.exercises import ASKS
 
 # Parts of a book that ask nothing, and the reason that a passage of each is aside for
 ASKS_NOTHING = {
@@ -61,15 +62,17 @@ def promise(text: str, answer_key: str, region: str) -> float:
     keyed = len(read_key(answer_key)) if answer_key else 0
     blocks = find_blocks([_Page(1, text)], region="exercises" if region == "exercises" else "body")
     found = ANSWERED * keyed
-    for index, block in enumerate(blocks):
-        if block.kind in ("example", "question", "exercise"):
-            found += _asked(blocks, index)
+    for index in range(len(blocks)):
+        found += promised(blocks, index)
     if region not in ASKS_NOTHING:
         found += NUMBERED * len(_NUMBERED.findall(text))
     return found + ARGUED * (len(_QUESTION.findall(text)) + len(_ARGUED.findall(text)))
 
 
-def _asked(blocks: Sequence[Block], index: int) -> float:
+def promised(blocks: Sequence[Block], index: int) -> float:
+    """What is to be had from the question, exercise or example that begins at block `index`; 0 where none does."""
+    if blocks[index].kind not in ASKS:
+        return 0.0
     for block in blocks[index + 1 :]:
         if block.kind in ("solution", "answer"):
             return ANSWERED

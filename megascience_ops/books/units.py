@@ -7,10 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from megascience_ops.books.answer_key import written
+from megascience_ops.books.answers import answer_end
 from megascience_ops.books.block import Block
 from megascience_ops.books.exercises import KeyedAnswer
+from megascience_ops.books.markdown import BREAK
 from megascience_ops.books.tokens import Count
 
+AFTER = 400  # tokens of what follows a solution: where it ends is not always seen
+HEADS = ("chapter", "section", "heading")
 SPACE = 1  # tokens of the blank line between two blocks
 
 
@@ -33,16 +37,26 @@ class Unit:
         """The part of the book that it belongs to."""
         return self.blocks[0].region
 
+    @property
+    def heads(self) -> bool:
+        """Whether it is headings and nothing else."""
+        return all(block.kind in HEADS for block in self.blocks)
 
-def units(blocks: Sequence[Block], keyed: Sequence[KeyedAnswer], limit: int, count: Count) -> list[Unit]:
-    """The units of a book, in order; one of more than `limit` tokens is cut at blocks, lines, sentences, anywhere."""
+
+def units(
+    blocks: Sequence[Block], keyed: Sequence[KeyedAnswer], limit: int, count: Count, after: int | None = None
+) -> list[Unit]:
+    """The units of a book, in order; one of more than `limit` tokens is cut at blocks, lines, sentences, anywhere.
+
+    What follows a solution is one with it up to the next heading or exercise, or for `after` tokens where given.
+    """
     answers: dict[int, list[KeyedAnswer]] = {}
     for answer in keyed:
         answers.setdefault(answer.index, []).append(answer)
     sizes = [tokens + SPACE for tokens in count([block.text for block in blocks])]
     printed = dict(zip(answers, count([_printed(some) for some in answers.values()]), strict=True))
     found = []
-    for first, members in _together(blocks):
+    for first, members in _together(blocks, sizes, after):
         places = range(first, first + len(members))
         tokens = sum(sizes[place] + printed.get(place, 0) for place in places)
         belonging = tuple((place - first, answer) for place in places for answer in answers.get(place, ()))
@@ -57,16 +71,33 @@ def _printed(answers: Sequence[KeyedAnswer]) -> str:
     return "\n".join(written(answer.label, answer.answer) for answer in answers)
 
 
-def _together(blocks: Sequence[Block]) -> list[tuple[int, list[Block]]]:
+def _together(blocks: Sequence[Block], sizes: Sequence[int], after: int | None) -> list[tuple[int, list[Block]]]:
     groups: list[tuple[int, list[Block]]] = []
-    glued = False
+    glued, end = False, -1
     for index, block in enumerate(blocks):
-        if not groups or not (block.level == 0 or (glued and block.level <= 1)):
+        if after is not None and glued and block.kind in ("solution", "answer") and index >= end:
+            end = _answer_end(blocks, index, sizes, after)
+        glued = glued and index != end
+        note = after is not None and block.kind == "footnote" and not glued  # of the page, and not of the block before
+        ended = block.text == BREAK
+        if not groups or note or not (ended or block.level == 0 or (glued and block.level <= 1)):
             groups.append((index, []))
         groups[-1][1].append(block)
-        if block.level >= 2:
+        if block.level >= 2 or ended:
             glued = block.kind in ("example", "question", "exercise")
     return groups
+
+
+def _answer_end(blocks: Sequence[Block], index: int, sizes: Sequence[int], after: int) -> int:
+    """The block after the solution at `index` and what stays with it: all of it where the book marks its end."""
+    end = answer_end(blocks, index)
+    rest = next((place for place in range(end, len(blocks)) if blocks[place].level >= 2), len(blocks))
+    if rest < len(blocks) and blocks[rest].text == BREAK:
+        return rest
+    while end < rest and sizes[end] <= after:
+        after -= sizes[end]
+        end += 1
+    return end
 
 
 def _cut_up(unit: Unit, sizes: Sequence[int], printed: Mapping[int, int], limit: int, count: Count) -> list[Unit]:

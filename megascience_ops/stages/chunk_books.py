@@ -11,6 +11,7 @@ import hashlib
 
 from pydantic import Field, model_validator
 
+from megascience_ops.books.apart import CONTEXT
 from megascience_ops.books.blocks import find_blocks
 from megascience_ops.books.chunks import Passage, chunk
 from megascience_ops.books.exercises import join_answers
@@ -21,7 +22,10 @@ from megascience_ops.stage import Aside, Ask, Outcome, RowStage
 
 
 class Config(StageConfig):
-    """`max_tokens`: the length of a passage with its answer key; `overlap` of them repeat the end of the one before.
+    """`max_tokens`: the length of a passage with its answer key; `overlap` of them repeat what stands before it.
+
+    `context`: so many tokens of the text before an exercise or an example stay with it; longer prose makes passages of
+    its own. With None, text and exercises stay together as they are printed.
 
     `tokenizer` counts them: a model's tokenizer.json or the folder of one, or the address of a vLLM server that has the
     model; where none is named they are estimated, with a margin.
@@ -29,6 +33,7 @@ class Config(StageConfig):
 
     max_tokens: int = Field(default=4096, ge=128)
     overlap: int = Field(default=0, ge=0)
+    context: int | None = Field(default=CONTEXT, ge=0)
     tokenizer: str | None = None
 
     @model_validator(mode="after")
@@ -48,7 +53,8 @@ async def run(book: DigitizedBook, ask: Ask, config: Config) -> Outcome:
 
 def _passages(book: DigitizedBook, config: Config) -> list[Passage]:
     blocks = find_blocks(book.pages)
-    return chunk(blocks, join_answers(blocks), config.max_tokens, counter(config.tokenizer), config.overlap)
+    count = counter(config.tokenizer)
+    return chunk(blocks, join_answers(blocks), config.max_tokens, count, config.overlap, config.context)
 
 
 def _chunk(book: DigitizedBook, place: int, passage: Passage, config: Config) -> Chunk:
@@ -74,4 +80,4 @@ def _chunk(book: DigitizedBook, place: int, passage: Passage, config: Config) ->
     )
 
 
-STAGE = RowStage("chunk_books", DigitizedBook, Chunk, run, Config, version=5)
+STAGE = RowStage("chunk_books", DigitizedBook, Chunk, run, Config, version=6)

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from megascience_ops.books.apart import CONTEXT
 from megascience_ops.books.blocks import find_blocks
-from megascience_ops.books.chunks import Passage, chunk
+from megascience_ops.books.chunks import Passage, chunk, page_of
 from megascience_ops.books.exercises import join_answers
 from megascience_ops.books.tokenizer import counter
 from megascience_ops.books.tokens import Count, count_tokens, estimated
@@ -31,20 +32,73 @@ BOOK = "\n\n".join(
 )
 
 
-def cut(text: str, limit: int, count: Count = estimated, overlap: int = 0) -> list[Passage]:
-    blocks = find_blocks([Page(number=1, text=f"# Gases\n\n{text}", verdict="text")])
-    return chunk(blocks, join_answers(blocks), limit, count, overlap)
+def cut(
+    text: str, limit: int, count: Count = estimated, overlap: int = 0, context: int | None = CONTEXT
+) -> list[Passage]:
+    pages = f"# Gases\n\n{text}".split("\f")
+    blocks = find_blocks([Page(number=n, text=page, verdict="text") for n, page in enumerate(pages, 1)])
+    return chunk(blocks, join_answers(blocks), limit, count, overlap, context)
 
 
-def test_exercises_are_apart_from_the_text_around_them() -> None:
+def test_exercises_are_gathered_apart_from_the_text_between_them() -> None:
     found = cut(BOOK, 2000)
-    assert [passage.region for passage in found] == ["body", "exercises", "body", "exercises"]
-    assert all(passage.text.startswith("### Exercises") for passage in found[1::2])
-    assert all("How large" not in passage.text for passage in found[::2])
+    assert [passage.region for passage in found] == ["body", "exercises", "body"]
+    sets = found[1].text.split("\n\n[…]\n\n")
+    assert len(sets) == 2
+    assert all(part.startswith("### Exercises") and part.count("How large") == 6 for part in sets)
+    assert all("How large" not in passage.text and "[…]" not in passage.text for passage in found[::2])
 
 
-def test_exercises_too_few_to_matter_stay_with_their_text() -> None:
-    text = f"## 1 Gases\n\n{PROSE * 12}\n\n### Exercises\n\n1. What is a gas?\n\n## 2 Fluids\n\n{PROSE * 12}"
+def test_text_and_exercises_stay_as_printed_without_context() -> None:
+    found = cut(BOOK, 2000, context=None)
+    assert [passage.text.count("### Exercises") for passage in found] == [2]
+    whole = "".join("".join(passage.text.split()) for passage in found)
+    assert whole == "".join(f"# Gases\n\n{BOOK}".split())
+
+
+EXAMPLE = "Example {} A Vessel\n\nHow large is the pressure of the gas?\n\nSolution\n\nThe pressure is 41 Pa.\n\n"
+FAR = "The molecules of a gas know nothing of each other as long as they are far apart. " * 20
+NEAR = "The pressure is what the molecules of the gas give to a wall in a second: p = nkT. "
+
+
+def test_example_keeps_the_paragraph_before_it_and_not_the_section() -> None:
+    found = cut(f"## 2 Walls\n\n{FAR}\n\n{NEAR * 3}\n\n{EXAMPLE.format(2.1)}{FAR}\n\n{FAR}\n\n{NEAR * 3}", 2000)
+    asking = [passage.text for passage in found if "How large" in passage.text]
+    assert len(asking) == 1
+    assert asking[0].startswith(NEAR * 2)
+    assert "41 Pa" in asking[0]
+    assert "far apart" not in asking[0]
+    assert sum(passage.text.count("far apart") for passage in found) == 60
+
+
+def test_example_keeps_its_context_where_a_passage_ends() -> None:
+    parts = [f"## {n} Walls\n\n{FAR}\n\n{NEAR * 3}\n\n{EXAMPLE.format(f'{n}.1')}" for n in range(1, 9)]
+    found = [passage.text for passage in cut("\n\n".join(parts), 400) if "How large" in passage.text]
+    assert len(found) > 2
+    assert all(text.count("How large") == text.count("41 Pa") == text.count("nkT") / 3 for text in found)
+
+
+def test_prose_passages_end_with_their_sections() -> None:
+    found = cut(f"## 1 Gases\n\n{FAR}\n\n## 2 Walls\n\n{FAR}", 4096)
+    assert [passage.section for passage in found] == ["Gases", "Gases > 2 Walls"]
+
+
+def test_answer_in_a_footnote_goes_with_its_question() -> None:
+    page = f"{FAR}\n\nGUIDED PRACTICE 2.4\nWhat presses on the wall?^{{1}}\n\n### Walls\n\n{FAR}"
+    found = cut(f"{page}\n\n^{{1}}The molecules that strike it.\n\f{FAR}", 2000)
+    assert [passage.text.count("strike it") for passage in found if "GUIDED" in passage.text] == [1]
+
+
+def test_question_of_a_gathered_passage_names_its_page() -> None:
+    book = "".join(f"## {n} Walls\n\n{FAR}\n\n\fExercises\n\n1. How large is gas {n}?\n\f" for n in range(1, 4))
+    gathered = next(passage for passage in cut(book, 2000) if "How large" in passage.text)
+    assert (gathered.page_start, gathered.page_end) == (2, 6)
+    pages = [page_of(gathered.text, 2, gathered.page_starts, f"How large is gas {n}?") for n in (1, 2, 3)]
+    assert pages == [2, 4, 6]
+
+
+def test_text_too_short_to_matter_stays_with_its_exercises() -> None:
+    text = f"## 1 Gases\n\n{PROSE * 5}\n\n### Exercises\n\n1. What is a gas?\n\n## 2 Fluids\n\n{PROSE * 5}"
     assert len(cut(text, 4096)) == 1
 
 
@@ -69,12 +123,11 @@ def test_passage_names_the_headings_it_stands_under() -> None:
         "Gases",
         "Gases > 1 Gases, part 1 > Exercises",
         "Gases > 2 Gases, part 2",
-        "Gases > 2 Gases, part 2 > Exercises",
     ]
 
 
 def test_overlap_repeats_whole_ends_and_is_told() -> None:
-    plain, found = cut(BOOK, 400), cut(BOOK, 400, overlap=60)
+    plain, found = cut(BOOK, 400, context=None), cut(BOOK, 400, overlap=60, context=None)
     assert all(passage.overlap == 0 for passage in plain)
     assert max(passage.n_tokens for passage in found) <= 400
     assert sum(passage.overlap > 0 for passage in found) > len(found) / 3

@@ -224,10 +224,11 @@ def books(root: Path, work: Path) -> Iterable[tuple[str, list[Item], list[Path]]
         for kind, key, columns, odd in (("back", "back", 1, False), ("chapter", "chapter", 2, True)):
             out = work / f"{name}-{kind}.pdf"
             typeset(folder, out, key=key, columns=columns, odd=odd)
-            yield f"{name}, typeset, key: {kind}", [i for i in gold if not odd or _in_key(i)], [out]
+            yield f"{name}, typeset, key: {kind}", [i for i in gold if not odd or in_key(i)], [out]
 
 
-def _in_key(item: Item) -> bool:
+def in_key(item: Item) -> bool:
+    """Whether a key of the odd answers alone has an item's answer."""
     return item.kind == "example" or int(item.label.split(".")[1]) % 2 == 1
 
 

@@ -30,6 +30,7 @@ PUBLISHED_YIELDS = {
 MEAN_ANSWER = 410  # tokens of a published answer, the same paper
 
 # Everything from here to `Passages` is assumed: lengths in tokens, and shares of rows.
+PASSAGE = 3_500  # of at most 4,096
 QUESTION, REFINED_QUESTION, PRINTED_ANSWER, SOLUTION, CANDIDATE = 70, 90, 120, 700, 100
 METADATA, EXCERPT, ANSWER_KEY, PAGE_IMAGE = 60, 1_400, 100, 1_600
 REFINING, ANALYSIS, SENTENCE, SHORT_ANSWER, CLASS, PAGE = 250, 140, 35, 15, 130, 700
@@ -42,16 +43,23 @@ BEFORE_YES = 1.3  # neighbours that are asked about until the one that is the sa
 
 @dataclass(frozen=True)
 class Passages:
-    """The passages of books: how many, their mean length, the share that triage lets go on; pages without text.
+    """The passages of books: how many, the mean length of all and of those that triage lets go on, the share of the
+    latter; pages without text.
 
-    Pairs are expected by the number of passages, whatever triage does: what it puts aside has none.
+    Pairs are expected by the length of the books, however they are cut and whatever triage puts aside: that has none.
     """
 
     chunks: float = 1_000
-    tokens: float = 3_500
+    mean: float = PASSAGE
+    tokens: float = PASSAGE
     asking: float = 1.0
     books: float = 0
     scanned_pages: float = 0
+
+    @property
+    def published(self) -> float:
+        """How many published passages one of those that are read is worth."""
+        return self.mean / PASSAGE / (self.asking or 1)
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ def assumed(settings: Settings, passages: Passages, serving: Serving = CACHING) 
     asked = _calls(settings, passages, serving)
     rows: dict[str, float] = dict.fromkeys(flow.names[: flow.names.index("extract_qa")], passages.books)
     rows |= {"triage_chunks": passages.chunks, "extract_qa": passages.chunks * passages.asking}
-    yields = PUBLISHED_YIELDS | {"extract_qa": PUBLISHED_YIELDS["extract_qa"] / (passages.asking or 1)}
+    yields = PUBLISHED_YIELDS | {"extract_qa": PUBLISHED_YIELDS["extract_qa"] * passages.published}
     found = []
     after = 0.0
     for stage in flow.names:
@@ -131,7 +139,7 @@ def _calls(settings: Settings, passages: Passages, serving: Serving) -> Mapping[
             tuple(extract_qa.EXTRACT[one, standard] for one in get_args(Subject)),
             1,
             passages.tokens + ANSWER_KEY,
-            found[standard] / (passages.asking or 1),
+            found[standard] * passages.published,
         )
         for standard in get_args(Standard)
         if standard in config("extract_qa").standards

@@ -78,7 +78,7 @@ async def passages(settings: Settings, *, fewest: int = FEWEST) -> Passages:
             if step.stage.reads is Chunk:
                 asking = step.number / found.chunks if found.chunks else 0
                 return replace(found, tokens=mean(lengths or [0]), asking=asking)
-            found = replace(found, chunks=step.number)
+            found = replace(found, chunks=step.number, mean=mean(lengths or [0]))
     return found
 
 

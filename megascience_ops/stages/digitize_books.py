@@ -88,5 +88,5 @@ def _unreadable(unread: list[Page], n_pages: int, asked: Mapping[int, str | Answ
 
 
 STAGE = RowStage(
-    "digitize_books", ClassifiedBook, DigitizedBook, run, Config, (TRANSCRIBE, TRANSCRIBE_OLMOCR), version=4
+    "digitize_books", ClassifiedBook, DigitizedBook, run, Config, (TRANSCRIBE, TRANSCRIBE_OLMOCR), version=5
 )

@@ -216,6 +216,15 @@ def test_assumed_triage_spares_calls_and_no_pairs() -> None:
     assert some["refine_qa"].rows == pytest.approx(every["refine_qa"].rows)
 
 
+def test_assumed_pairs_go_by_the_length_of_the_books_and_not_by_how_they_are_cut() -> None:
+    whole, halves = (
+        {cost.stage: cost for cost in assumed(Settings(root="."), Passages(chunks=chunks, mean=mean))}
+        for chunks, mean in ((1000, 3500), (2000, 1750))
+    )
+    assert halves["extract_qa"].calls == 2 * whole["extract_qa"].calls
+    assert halves["refine_qa"].rows == pytest.approx(whole["refine_qa"].rows)
+
+
 # Calls, answers and time of ways of asking, as shares of the first: worked out for other prompts that do the same work,
 # so ours have to come out in the same order and within a quarter.
 ELSEWHERE = {

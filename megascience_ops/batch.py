@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
 
 from megascience_ops import receipts
 from megascience_ops.config import Settings
 from megascience_ops.errors import ContractError, NothingNew
 from megascience_ops.receipts import PartFacts, Receipt, listed
-from megascience_ops.rows import Row
+from megascience_ops.rows import Frozen, Row
 from megascience_ops.stage import DatasetStage, Stage
 from megascience_ops.storage import Store
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from megascience_ops.recipe import Recipe
 
 FEWEST_SHARDS = 8  # of a batch
+
+
+class Place(Frozen):
+    """What a batch notes when it begins; its place in the order of batches is the number of the note."""
+
+    batch: str
+    shards: int = Field(FEWEST_SHARDS, ge=1)
 
 
 @dataclass(frozen=True)
@@ -102,8 +110,8 @@ class Batch:
         Returns the number that it has: `shards` where it begins now.
         """
         while self.name not in (begun := _begun(self.store, self.recipe.name)):
-            content = json.dumps({"batch": self.name, "shards": shards}).encode()
-            if self.store.create(f"index/{self.recipe.name}/batches/{len(begun) + 1:06}.json", content):
+            content = Place(batch=self.name, shards=shards).model_dump_json()
+            if self.store.create(f"index/{self.recipe.name}/batches/{len(begun) + 1:06}.json", content.encode()):
                 return shards
         return begun[self.name]
 
@@ -120,5 +128,5 @@ def batches(store: Store, recipe: str) -> list[str]:
 def _begun(store: Store, recipe: str) -> dict[str, int]:
     """The number of shards of each batch, in the order in which they were begun."""
     folder = f"index/{recipe}/batches"
-    said = [store.json(f"{folder}/{name}") for name in store.names(folder)]
-    return {one["batch"]: one.get("shards", FEWEST_SHARDS) for one in said}
+    said = [store.json(f"{folder}/{name}", Place) for name in store.names(folder)]
+    return {one.batch: one.shards for one in said}

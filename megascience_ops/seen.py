@@ -22,7 +22,7 @@ def unseen(batch: Batch, zone: str, files: Sequence[SourceFile]) -> list[SourceF
     mine, others = set[str](), set[str]()
     folder = _folder(batch)
     for entry in batch.store.entries(folder):
-        keys = batch.store.json(entry.path)
+        keys = batch.store.json(entry.path, list[str])
         (mine if entry.path.startswith(f"{folder}/batch={batch.name}/") else others).update(keys)
     if mine:
         return [file for file in files if _key(zone, file) in mine]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import re
 import tempfile
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import obstore
 from obstore.exceptions import (
@@ -31,12 +30,15 @@ from obstore.exceptions import (
     UnauthenticatedError,
 )
 from obstore.store import LocalStore, MemoryStore, S3Store
+from pydantic import TypeAdapter, ValidationError
 
 from megascience_ops import odd_names
 from megascience_ops.errors import ContractError, TransientError
 
 LOOP = "File system loop"  # how obstore says that a link leads back
 READ_AHEAD = 1 << 18  # bytes: about a group of rows
+
+Kind = TypeVar("Kind")
 
 _memories: dict[str, MemoryStore] = {}
 
@@ -66,12 +68,13 @@ class Store:
         with self._clear(path):
             return bytes(obstore.get(self._store, path).bytes())
 
-    def json(self, path: str) -> Any:
-        """The JSON that an object holds. Raises FileNotFoundError, and ContractError where it holds something else."""
+    def json(self, path: str, kind: type[Kind]) -> Kind:
+        """What an object holds as JSON. Raises FileNotFoundError, and ContractError where it holds something else."""
         try:
-            return json.loads(self.get(path))
-        except ValueError:
-            raise ContractError(f"{self.address(path)}: not JSON; it was damaged, so put back what was there") from None
+            return TypeAdapter(kind).validate_json(self.get(path))
+        except ValidationError:
+            damaged = "not what was written there; it was damaged, so put back what was there"
+            raise ContractError(f"{self.address(path)}: {damaged}") from None
 
     def find(self, path: str) -> bytes | None:
         """The object's bytes, or None where there is none."""

@@ -8,18 +8,28 @@ from collections import defaultdict
 from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
 
-REFUSED = re.compile(r"AGPL|Affero|SSPL|Server Side Public|BUSL|Business Source|Commons Clause|GPL", re.IGNORECASE)
+REFUSED = re.compile(
+    r"AGPL|Affero|SSPL|Server Side Public|BUSL|Business Source|Commons Clause|GPL|General Public", re.IGNORECASE
+)
 WEAKER = re.compile(r"LGPL|Lesser", re.IGNORECASE)  # what it asks for is asked of the library alone
 CHOICE = re.compile(r"\bOR\b|;")  # one of several licences is enough
 OURS = "megascience-ops"
 
 
 def licence(package: Distribution) -> str:
-    """What a package states: its licence expression, else its classifiers, else the first line of its field."""
+    """What a package states: its licence expression, else its classifiers, else how its field or its file begins."""
     said = package.metadata
     classified = [one.rpartition(" :: ")[2] for one in said.get_all("Classifier") or [] if one.startswith("License")]
-    first = (said.get("License") or "").strip().partition("\n")[0]
-    return said.get("License-Expression") or "; ".join(classified) or first or "none stated"
+    field = (said.get("License") or "").strip().partition("\n")[0]
+    return said.get("License-Expression") or "; ".join(classified) or field or _title(package) or "none stated"
+
+
+def _title(package: Distribution) -> str:
+    """The first line of the file with its licence."""
+    for name in package.metadata.get_all("License-File") or []:
+        if text := package.read_text(f"licenses/{name}"):
+            return text.strip().partition("\n")[0].strip()
+    return ""
 
 
 def refused(stated: str) -> bool:

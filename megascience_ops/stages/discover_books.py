@@ -6,7 +6,6 @@ only one gets the book. A file with the content of another, or one taken in by a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
@@ -20,7 +19,7 @@ from megascience_ops.books.limits import readers
 from megascience_ops.config import WHERE, StageConfig
 from megascience_ops.errors import ContractError, NothingNew
 from megascience_ops.landing import digest, landing_zone, local_copy, source_files
-from megascience_ops.rows import Book, SourceFile
+from megascience_ops.rows import Book, Frozen, SourceFile
 from megascience_ops.stage import Aside, DatasetStage, Decide, Outcome
 from megascience_ops.storage import Store
 from megascience_ops.upkeep.tombstones import taken_down
@@ -29,6 +28,12 @@ AT_ONCE = 16  # claims under way, each a request to storage
 NOBODY = ""  # owns a book that was taken down
 TAKEN_DOWN = Aside("taken_down", "this book was taken down, and is kept out")
 UNOPENED = Aside("unopened", "it is gone, or its name has control characters or is not UTF-8; rename it")
+
+
+class Claim(Frozen):
+    """To which batch a book belongs."""
+
+    batch: str
 
 
 class Config(StageConfig):
@@ -97,7 +102,7 @@ async def preview(batch: Batch, config: Config, some: Sequence[SourceFile]) -> D
         if (sha256 := digest(zone, file.id)) is None:
             return UNOPENED
         claim = _claim_path(batch, sha256[:16])
-        owner = batch.store.json(claim)["batch"] if batch.store.size(claim) is not None else batch.name
+        owner = batch.store.json(claim, Claim).batch if batch.store.size(claim) is not None else batch.name
         if sha256[:16] in gone:
             owner = NOBODY
         return await _taken_in(zone, file, sha256, owner, batch, config)
@@ -132,10 +137,9 @@ def claimed(batch: Batch, books: Sequence[str]) -> dict[str, str]:
 def _claim(batch: Batch, book: str) -> str:
     """The batch that this book belongs to: this one, unless another was first."""
     path = _claim_path(batch, book)
-    if batch.store.create(path, json.dumps({"batch": batch.name}).encode()):
+    if batch.store.create(path, Claim(batch=batch.name).model_dump_json().encode()):
         return batch.name
-    owner: str = batch.store.json(path)["batch"]
-    return owner
+    return batch.store.json(path, Claim).batch
 
 
 def _claim_path(batch: Batch, book: str) -> str:

@@ -14,7 +14,8 @@ def test_licences_of_all_that_is_installed_may_be_used() -> None:
 
 
 @pytest.mark.parametrize(
-    "stated", ["AGPL-3.0-only", "GNU Affero General Public License v3", "GPL-3.0", "SSPL-1.0", "none stated"]
+    "stated",
+    ["AGPL-3.0-only", "GNU Affero General Public License v3", "GNU GENERAL PUBLIC LICENSE", "SSPL-1.0", "none stated"],
 )
 def test_licence_that_reaches_into_ours_is_refused(stated: str) -> None:
     assert refused(stated)

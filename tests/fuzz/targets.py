@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from megascience_ops import flags, odd_names, parsing, receipts, strangers, tables
+from megascience_ops.batch import Place
 from megascience_ops.books import BookError, OpenBook, PageText, formats, markup
 from megascience_ops.completions import Completion, Request
 from megascience_ops.config import Settings, parse_setting, validated
@@ -31,6 +32,7 @@ from megascience_ops.parsing import pages
 from megascience_ops.recipe import recipe
 from megascience_ops.rows import AsideRow, Page
 from megascience_ops.stages import chunk_books, triage_chunks
+from megascience_ops.stages.discover_books import Claim
 from megascience_ops.storage import Store
 
 
@@ -183,7 +185,7 @@ def names_stay_inside(data: bytes) -> None:
                 store.find,
                 store.size,
                 partial(store.put, content=b"x"),
-                store.json,
+                partial(store.json, kind=Claim),
                 store.delete,
             ):
                 with _refused(FileNotFoundError):
@@ -244,8 +246,9 @@ def receipts_are_read_or_named(data: bytes) -> None:
     store.put(receipts.receipt_path(folder, 1), data)
     with _refused():
         receipts.current(store, folder)
-    with _refused():
-        store.json(receipts.receipt_path(folder, 1))
+    for kind in (Place, Claim, list[str]):
+        with _refused():
+            store.json(receipts.receipt_path(folder, 1), kind)
     with suppress(ContractError):
         store.put(f"{folder}/receipts/{text_of(data)[:40]}", b"")
         receipts.numbers(store, folder)

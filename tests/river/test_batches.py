@@ -12,6 +12,7 @@ import pytest
 
 from megascience_ops.batch import Batch
 from megascience_ops.config import Settings
+from megascience_ops.errors import ContractError
 from megascience_ops.recipe import recipe
 from megascience_ops.stages.discover_books import claimed
 from megascience_ops.storage import Store
@@ -123,3 +124,15 @@ def test_batches_claiming_at_once_give_each_book_one_owner_though_one_is_killed(
     again = claimed(batch("a", Store(root)), books)
     assert again == other.result() == claimed(batch("b", Store(root)), books)
     assert again.keys() == set(books) and set(again.values()) <= {"a", "b"}
+
+
+@pytest.mark.parametrize("harm", [b"", b"null", b"[1, {}]", b'{"shards": 8}', b'{"batch": 1}'])
+@pytest.mark.parametrize("note", ["batches/000001.json", "books/"])
+def test_note_of_the_index_that_was_damaged_is_named(finished_river: River, note: str, harm: bytes) -> None:
+    store = finished_river.store
+    path = next(
+        path for path in sorted(finished_river.objects()) if path.startswith(f"index/textbook_reasoning/{note}")
+    )
+    store.put(path, harm)
+    with pytest.raises(ContractError, match=f"{path}.*damaged"):
+        finished_river.with_(batch="second").flow("discover_books")

@@ -35,12 +35,6 @@ def announce(context: Context, outlets: Sequence[Any], run: RunSettings, summary
             event.add_partitions(run.batch)
 
 
-def nothing_came(stage: Stage, run: RunSettings, summary: Mapping[str, Any]) -> bool:
-    """Has a run of what is new found books that earlier batches have under other names, and none beside?"""
-    wanted_new = run.settings.get(stage.name, {}).get("only_new", False)
-    return bool(wanted_new) and summary["rows_out"] == 0
-
-
 def skip_downstream(task: BaseOperator) -> None:
     """Skip all tasks after this one, whatever their trigger rules say."""
     _skip(dict.fromkeys(task.get_flat_relative_ids(upstream=False), 0))
@@ -61,9 +55,16 @@ def skip_what_is_left_out(first: BaseOperator, run: RunSettings) -> None:
     _skip(kept)
 
 
-def is_last(stage: Stage, run: RunSettings) -> bool:
-    """Has the run no stage after this one?"""
-    return stage.name == max(run.stages, key=recipe(run.recipe).names.index)
+def why_last(stage: Stage, run: RunSettings, summary: Mapping[str, Any]) -> str | None:
+    """Why a run has nothing to do after this stage, where that is so.
+
+    A run of what is new may have found only books that earlier batches have under other names.
+    """
+    if run.settings.get(stage.name, {}).get("only_new", False) and not summary["rows_out"]:
+        return "no textbook here is new"
+    if stage.name == max(run.stages, key=recipe(run.recipe).names.index):
+        return "this was the last stage of the run"
+    return None
 
 
 def _skip(kept: Mapping[str, int]) -> None:

@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipExceptio
 
 from megascience_airflow.endings import RETRIES, StageRefused
 from megascience_airflow.local import LocalCommand
-from megascience_airflow.outcome import announce, is_last, nothing_came, skip_downstream, skip_what_is_left_out
+from megascience_airflow.outcome import announce, skip_downstream, skip_what_is_left_out, why_last
 from megascience_airflow.params import most_lanes
 from megascience_airflow.pod_settings import IN_THE_POD, PodKind, pod_settings
 from megascience_airflow.run_settings import RunSettings, run_settings, stage_command, told
@@ -120,10 +120,8 @@ class StageOperator(BaseOperator):
         self._ended = run, summary
         measure(run, summary)
         announce(context, self.outlets, run, summary)
-        if nothing_came(self.stage, run, summary):
-            self.log.info("no textbook here is new: the stages after this one are skipped")
-            skip_downstream(self)
-        elif is_last(self.stage, run):
+        if why := why_last(self.stage, run, summary):
+            self.log.info("%s: what comes after it is skipped", why)
             skip_downstream(self)
         return summary
 

@@ -28,10 +28,10 @@ from megascience_ops.rows import AsideRow, Row
 from megascience_ops.run import run
 from megascience_ops.runner import WHOLE, Lane
 from megascience_ops.storage import Store
+from tests.tools import TOOLS, tool
 
 REPOSITORY = Path(__file__).parents[1]
 RIVER = Path(__file__).parent / "river"
-TOOLS = os.environ.get("MEGASCIENCE_TOOLS", "")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # what a shell starts in the background, and all that starts
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -158,7 +158,7 @@ class RealS3:
 
     def restart(self) -> None:
         """Start what is not running."""
-        _tool("s3/ceph_restart.sh", str(self.folder))
+        tool("s3/ceph_restart.sh", str(self.folder))
 
 
 @pytest.fixture(scope="session")
@@ -171,17 +171,11 @@ def real_s3() -> Iterator[RealS3]:
         pytest.skip("needs an S3 server ($MEGASCIENCE_S3, $AWS_ENDPOINT_URL), or $MEGASCIENCE_TOOLS as root")
     folder = Path(tempfile.mkdtemp(prefix="ms-s3-", dir="/tmp"))  # a short path: sockets have one too
     try:
-        said = _tool("s3/ceph_up.sh", str(folder), os.environ.get("MEGASCIENCE_S3_PORT", "7480"))
+        said = tool("s3/ceph_up.sh", str(folder), os.environ.get("MEGASCIENCE_S3_PORT", "7480"))
         yield RealS3(dict(line.split("=", 1) for line in said.splitlines() if line.startswith("AWS_")), folder)
     finally:
-        _tool("s3/ceph_down.sh", str(folder))
+        tool("s3/ceph_down.sh", str(folder))
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _tool(name: str, *arguments: str) -> str:
-    """What one of the scripts in $MEGASCIENCE_TOOLS prints."""
-    command = [str(Path(TOOLS).absolute() / name), *arguments]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=600).stdout
 
 
 @pytest.fixture(scope="session")

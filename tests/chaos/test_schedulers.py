@@ -50,7 +50,6 @@ class InParts(Airflow):
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",
             "MEGASCIENCE_LANES": "1",
         }
-        self._started: list[subprocess.Popen[bytes]] = []
         self.schedulers: list[subprocess.Popen[bytes]] = []
         self._begun = 0
 
@@ -83,25 +82,6 @@ class InParts(Airflow):
                 os.killpg(scheduler.pid, signal.SIGKILL)
         scheduler.wait()
 
-    def processes(self) -> list[int]:
-        sessions = {one.pid for one in self._started}
-        found = []
-        for place in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                state = (place / "stat").read_text().rpartition(")")[2].split()
-                if int(state[3]) in sessions and state[0] != "Z":
-                    found.append(int(place.name))
-        return found
-
-    def _begin(self, part: str) -> subprocess.Popen[bytes]:
-        with (self.home / f"{part}.log").open("ab") as log:
-            begun = subprocess.Popen(
-                ["airflow", part], env=self._environment, stdout=log, stderr=log, start_new_session=True
-            )
-        self._started.append(begun)
-        self._process = begun
-        return begun
-
     def _answers(self) -> bool:
         try:
             self._token_kept = ""
@@ -115,15 +95,14 @@ def airflow() -> Iterator[InParts]:
     """Airflow on PostgreSQL, on which two schedulers may work."""
     folder = Path(tempfile.mkdtemp(prefix="ms-"))  # which the user of the database may enter
     folder.chmod(0o755)
-    database = PostgreSQL(folder / "pg")
-    database.start()
-    service = InParts(folder / "airflow", f"{database.url}?options=-c%20idle_in_transaction_session_timeout=15s")
     try:
-        service.start()
-        yield service
-        service.stop()
+        with PostgreSQL(folder / "pg") as database:
+            ends_idle = f"{database.url}?options=-c%20idle_in_transaction_session_timeout=15s"
+            service = InParts(folder / "airflow", ends_idle)
+            service.start()
+            yield service
+            service.stop()
     finally:
-        database.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -28,7 +28,7 @@ class Airflow:
     def __init__(self, home: Path, database: str, pods: Path, kubeconfig: str, landing: str) -> None:
         ports = [free_port() for _ in range(4)]
         self.home, self.pods, self.url = home, pods, f"http://127.0.0.1:{ports[0]}"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._started: list[subprocess.Popen[bytes]] = []  # each the leader of a session
         self._runs = 0
         self._environment = {
             **os.environ,
@@ -67,10 +67,8 @@ class Airflow:
         self.home.mkdir(parents=True, exist_ok=True)
         self._airflow("db", "migrate")
         self._airflow("pools", "set", "gpu", str(LANES), "GPUs", "--include-deferred")
-        with (self.home / "standalone.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                ["airflow", "standalone"], env=self._environment, stdout=log, stderr=log, start_new_session=True
-            )
+        self._started.clear()
+        self._begin("standalone")
         self.until(self._healthy, 600, "Airflow is healthy and has the DAG")
 
     def stop(self) -> None:
@@ -84,13 +82,12 @@ class Airflow:
 
     def processes(self) -> list[int]:
         """The process ids of all parts and workers."""
-        if self._process is None:
-            return []
+        sessions = {one.pid for one in self._started}
         found = []
         for place in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 state = (place / "stat").read_text().rpartition(")")[2].split()
-                if int(state[3]) == self._process.pid and state[0] != "Z":  # the session
+                if int(state[3]) in sessions and state[0] != "Z":
                     found.append(int(place.name))
         return found
 
@@ -178,8 +175,7 @@ class Airflow:
             self._token_kept = ""
             return bool(self.call("GET", f"dags/{DAG}")["dag_id"])
         except (OSError, ValueError, AssertionError):
-            assert self._process is not None
-            assert self._process.poll() is None, (self.home / "standalone.log").read_text()[-3000:]
+            assert self._started[0].poll() is None, (self.home / "standalone.log").read_text()[-3000:]
             return False
 
     def _token(self) -> str:
@@ -187,6 +183,15 @@ class Airflow:
             with _direct.open(f"{self.url}/auth/token", timeout=10) as response:
                 self._token_kept = str(json.load(response)["access_token"])
         return self._token_kept
+
+    def _begin(self, part: str) -> subprocess.Popen[bytes]:
+        """Start a part of Airflow, which writes into a log named after it."""
+        with (self.home / f"{part}.log").open("ab") as log:
+            begun = subprocess.Popen(
+                ["airflow", part], env=self._environment, stdout=log, stderr=log, start_new_session=True
+            )
+        self._started.append(begun)
+        return begun
 
     def _airflow(self, *arguments: str) -> None:
         done = subprocess.run(["airflow", *arguments], env=self._environment, capture_output=True, text=True)
@@ -198,8 +203,8 @@ class Airflow:
                 os.kill(process, number)
         end = time.monotonic() + 60
         while self.processes() and time.monotonic() < end:
-            assert self._process is not None
-            self._process.poll()
+            for one in self._started:
+                one.poll()
             time.sleep(0.1)
 
     _token_kept = ""

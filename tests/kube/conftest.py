@@ -30,14 +30,26 @@ import seed
 from airflow_service import Airflow, free_port
 from database_service import PostgreSQL
 from model_service import Model
-from storage_service import S3_VARIABLES, moto
+
+from tests.s3_server import S3
+from tests.tools import TOOLS, tool
 
 REPOSITORY = Path(__file__).parents[2]
-TOOLS = os.environ.get("MEGASCIENCE_TOOLS", "")
 IMAGE = "localhost/megascience-stage:test"
 BASE = "python:3.11.14-slim-bookworm"
 GPUS = 2
 LANDING = "s3://river/landing"
+
+S3_VARIABLES = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+)
 
 KEPT = os.environ.get("MEGASCIENCE_KUBE_FOLDER", "")  # set by make test-kube: what takes long to make is kept there
 GIVEN = os.environ.get("KUBECONFIG", ""), os.environ.get("MEGASCIENCE_KUBE_IMAGE", "")
@@ -148,7 +160,7 @@ def guarded(kubeconfig: tuple[str, str], folder: Path) -> Iterator[dict[str, str
 @pytest.fixture(scope="session")
 def storage(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """The variables by which a real S3 server is reached, from here and from pods, with the bucket `river` in it."""
-    variables: dict[str, str] = request.getfixturevalue("real_s3").variables if TOOLS else moto()
+    variables: dict[str, str] = request.getfixturevalue("real_s3").variables if TOOLS else S3().variables
     with pytest.MonkeyPatch.context() as patch:
         for name in S3_VARIABLES:
             patch.delenv(name, raising=False)
@@ -193,15 +205,11 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def airflow(cluster: Cluster, folder: Path) -> Iterator[Airflow]:
     """Airflow on PostgreSQL with our DAG, whose asking stages run in pods on two lanes."""
-    database = PostgreSQL(folder / "pg")
-    service = Airflow(folder / "airflow", database.url, pods_file(cluster, folder), cluster.airflow, LANDING)
-    database.start()
-    try:
+    with PostgreSQL(folder / "pg") as database:
+        service = Airflow(folder / "airflow", database.url, pods_file(cluster, folder), cluster.airflow, LANDING)
         service.start()
         yield service
         service.stop()
-    finally:
-        database.stop()
 
 
 @pytest.fixture(scope="session")
@@ -266,16 +274,3 @@ def as_service_account(cluster: Cluster, name: str, place: dict[str, str]) -> di
     config["users"] = [{"name": name, "user": {"token": base64.b64decode(found).decode()}}]
     config["contexts"][0]["context"] |= {"user": name, "namespace": cluster.namespace}
     return config
-
-
-def tool(name: str, *arguments: str, env: dict[str, str] | None = None) -> str:
-    """What one of the scripts in $MEGASCIENCE_TOOLS prints."""
-    done = subprocess.run(
-        [str(Path(TOOLS).absolute() / name), *arguments],
-        env={**os.environ, **(env or {})},
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=900,
-    )
-    assert done.returncode == 0, f"{name} {' '.join(arguments)} failed, see above"
-    return done.stdout.strip()

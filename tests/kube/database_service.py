@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from importlib.metadata import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from airflow_service import free_port
 
@@ -23,7 +23,10 @@ OPTIONS = {
 
 
 class PostgreSQL:
-    """`url` is SQLAlchemy's. PostgreSQL refuses to run as root: then it runs as nobody, from a copy it can reach."""
+    """An empty database for as long as the context lasts; `url` is SQLAlchemy's.
+
+    PostgreSQL refuses to run as root: then it runs as nobody, from a copy it can reach.
+    """
 
     def __init__(self, folder: Path) -> None:
         port = free_port()
@@ -38,13 +41,14 @@ class PostgreSQL:
             self._as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
             os.chown(folder, nobody.pw_uid, nobody.pw_gid)
 
-    def start(self) -> None:
-        """Make an empty database, and wait until it answers."""
+    def __enter__(self) -> Self:
+        """It answers when this returns."""
         self._run("initdb", "-D", self._data, "-U", "airflow", "--auth=trust", "-E", "UTF8", "--no-sync")
         self._run("pg_ctl", "-D", self._data, "-w", "-l", self._folder / "log", "-o", self._options, "start")
+        return self
 
-    def stop(self) -> None:
-        """End it, whoever is connected."""
+    def __exit__(self, *error: object) -> None:
+        """It ends, whoever is connected."""
         self._run("pg_ctl", "-D", self._data, "-m", "immediate", "stop")
 
     def _run(self, command: str, *arguments: str | Path) -> None:

@@ -16,7 +16,7 @@ from megascience_ops.upkeep.checking import check
 
 if TYPE_CHECKING:
     from tests.conftest import River
-    from tests.servers.conftest import S3
+    from tests.s3_server import S3
 
 BOOK = "# Book {number}\n\nA force changes the velocity of a mass. What number {number} is its acceleration?\n"
 LONG = "/".join(["x" * 100] * 3) + ".md"  # 305 characters

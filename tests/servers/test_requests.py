@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import River
-    from tests.servers.conftest import S3
+    from tests.s3_server import S3
 
 ALWAYS = 4  # three listings (landing zone, batches, receipts), and textbooks.csv
 

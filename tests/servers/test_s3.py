@@ -21,7 +21,7 @@ from megascience_ops.upkeep.checking import check
 
 if TYPE_CHECKING:
     from tests.conftest import RIVER, River  # noqa: F401
-    from tests.servers.conftest import S3, Fault
+    from tests.s3_server import S3, Fault
 
 TIMES = int(os.environ.get("MEGASCIENCE_CHAOS", "1"))  # how often some are tried; `make test-chaos` tries more
 ROOT = "s3://bucket/curation"

@@ -14,7 +14,7 @@ from tests.quoting_model import QuotingModel
 
 if TYPE_CHECKING:
     from tests.conftest import River
-    from tests.servers.conftest import S3
+    from tests.s3_server import S3
 
 CANARY = "sk-canary-7f3b9a41c0de"
 

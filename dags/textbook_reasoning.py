@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Param, ParamsDict
 
 from megascience_airflow.alerts import deadline, failed
 from megascience_airflow.approval import ApproveOperator
@@ -54,8 +54,8 @@ environment.
 """
 
 
-def flow() -> None:
-    """The stages, in the order in which rows flow through them."""
+def flow(dag: DAG, form: dict[str, Param]) -> None:
+    """The stages, in the order in which rows flow through them, and the form with which a run is triggered."""
     books = DiscoverBooksOperator()
     screened = ScreenBooksOperator(reads=books)
     classified = ClassifyBooksOperator.in_lanes(reads=screened)
@@ -75,6 +75,7 @@ def flow() -> None:
     finished = FinalizeOperator(reads=answered)
     approved = ApproveOperator(reads=finished)
     PublishOperator(reads=approved, outlets=[dataset(RECIPE)])
+    dag.params = ParamsDict(form)  # last, or each task takes a copy, and Airflow writes and reads twenty forms a DAG
 
 
 EVERY_DAG = {
@@ -91,7 +92,6 @@ EVERY_DAG = {
 }
 BY_ITSELF = {
     "doc_md": AUTOMATIC + DOC,
-    "params": trigger_form(RECIPE, by_hand=False),
     "is_paused_upon_creation": True,
     "on_failure_callback": failed,
     "deadline": deadline(),
@@ -103,14 +103,13 @@ with DAG(
     RECIPE.name,
     doc_md=DOC,
     schedule=None,
-    params=trigger_form(RECIPE),
     is_paused_upon_creation=False,
     **EVERY_DAG,
-):
-    flow()
+) as dag:
+    flow(dag, trigger_form(RECIPE))
 
-with DAG(f"{RECIPE.name}_scheduled", schedule=cadence(), **BY_ITSELF):
-    flow()
+with DAG(f"{RECIPE.name}_scheduled", schedule=cadence(), **BY_ITSELF) as dag:
+    flow(dag, trigger_form(RECIPE, by_hand=False))
 
-with DAG(f"{RECIPE.name}_arrivals", schedule=[textbooks()], **BY_ITSELF):
-    flow()
+with DAG(f"{RECIPE.name}_arrivals", schedule=[textbooks()], **BY_ITSELF) as dag:
+    flow(dag, trigger_form(RECIPE, by_hand=False))

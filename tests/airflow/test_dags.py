@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from airflow.sdk import Param
 
 from megascience_ops.recipes import RECIPES, TEXTBOOK_REASONING
 
@@ -83,6 +86,19 @@ def test_dag_survives_serialisation(dag: DAG) -> None:
     assert list(again.task_dict) == list(dag.task_dict)
     assert again.task_dict["refine_qa"].upstream_task_ids == {"dedup_questions"}
     assert again.params.dump() == dag.params.dump()
+
+
+def test_form_is_written_once_for_a_dag_and_not_for_each_task(dagbag: DagBag) -> None:
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    for dag in dagbag.dags.values():
+        assert json.dumps(DagSerialization.to_dict(dag)).count("Embedding model") == 1
+
+
+def test_form_with_a_default_that_it_refuses_is_no_dag_with_a_schedule(dagbag: DagBag) -> None:
+    scheduled = copy(dagbag.dags["textbook_reasoning_scheduled"])
+    with pytest.raises(ValueError, match="not allowed to define a Schedule"):
+        scheduled.params = {"limit": Param(0, type="integer", minimum=1)}
 
 
 def test_plugins_folder_loads_nothing_by_file_stem() -> None:

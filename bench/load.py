@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import megascience_ops.__main__  # noqa: F401  what a command sets in its environment, before Arrow is loaded
 from megascience_ops import receipts
 from megascience_ops.config import Settings
 from megascience_ops.recipe import recipe

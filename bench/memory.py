@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import megascience_ops.__main__  # noqa: F401  what a command sets in its environment, before Arrow is loaded
 from megascience_ops.batch import Batch
 from megascience_ops.config import AskingConfig, EmbeddingConfig, EngineConfig, Settings, StageConfig
 from megascience_ops.engines.engine import open_engine

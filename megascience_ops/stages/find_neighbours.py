@@ -10,6 +10,7 @@ import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from heapq import nsmallest
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,7 +74,7 @@ class Near:
 
     async def plant(self, plants: Sequence[Plant]) -> None:
         """Let these travel along, each beside a row that is chosen by its id alone."""
-        rows = sorted(self._place, key=lambda row_id: hashlib.sha256(row_id.encode()).digest())
+        rows = nsmallest(len(plants), self._place, key=lambda row_id: hashlib.sha256(row_id.encode()).digest())
         for row_id, plant in zip(rows, plants, strict=False):
             self._beside[row_id].append(plant)
         planted = list(plants)[: len(rows)]

@@ -1,4 +1,4 @@
-"""The characters of many texts at once: what each belongs to, and where tokens begin and end."""
+"""The characters of many texts at once: where tokens begin and end, what each belongs to, and how it is spelt."""
 
 from __future__ import annotations
 
@@ -11,57 +11,67 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from megascience_ops.dedup.words import ALONE, SIGNS, lowered
+from megascience_ops.dedup.words import ALONE, MARKUP, SIGNS, lowered
 
+Hashes = npt.NDArray[np.uint64]
 Kinds = npt.NDArray[np.uint8]
 Bounds = npt.NDArray[np.int64]
+Letters = npt.NDArray[np.uint8]
 Codes = npt.NDArray[Any]
 
-NOTHING, WORD, NUMBER, ALONE_, SIGN, COMMAND, UNKNOWN = range(7)
+NOTHING, WORD, NUMBER, ALONE_, SIGN, COMMAND = range(6)
+# What a character belongs to that its neighbours decide, or that was not met before. Only numbers of it are compared.
+POINT, COMMA, HYPHEN, BACKSLASH, UNKNOWN = range(6, 11)
 CODE_POINTS = 0x110000
+EIGHT = 8  # bytes of a token that are looked at together, as one number
 
 
 @dataclass(frozen=True)
 class Characters:
-    """All characters of texts as code points, a line end behind each text, and which of them make a token.
+    """The tokens of texts and how they are spelt: in lower case, but for commands, which have their backslash too.
 
-    `kinds`: what each belongs to. Token t is `codes[first[t]:last[t]]`; `commands` are the tokens behind a backslash,
-    which does not belong to them. Text i ends before `ends[i]`.
+    Token t is `letters[first[t]:last[t]]`, in UTF-8; text i has those of `bounds[i]:bounds[i + 1]`.
     """
 
-    codes: Codes
+    letters: Letters
     kinds: Kinds
     first: Bounds
     last: Bounds
-    commands: Bounds
-    ends: Bounds
+    bounds: Bounds
 
     @classmethod
     def of(cls, texts: pa.Array) -> Characters:
         """Those of a pyarrow string array. Bytes that are not UTF-8 count as U+FFFD."""
         codes, ends = _codes(texts)
-        kinds = _kinds(codes)
-        first, last = _edges(kinds)
-        return cls(codes, kinds, first, last, _commands(codes, kinds, first), ends)
+        belongs, backslashes = _kinds(codes)
+        kinds, first, last = _runs(belongs)
+        low = _lowered(codes)
+        if backslashes.size:
+            commands = np.searchsorted(first, backslashes + 1)
+            kinds[commands] = COMMAND
+            first[commands] = backslashes
+            places = spread(backslashes, last[commands] - backslashes)
+            low[places] = codes[places]
+            plain = _markup(low, backslashes, last[commands])
+            if plain.any():
+                stays = np.ones(len(kinds), dtype=bool)
+                stays[commands[plain]] = False
+                kinds, first, last = kinds[stays], first[stays], last[stays]
+        bounds: Bounds = np.searchsorted(first, np.concatenate(([0], ends)))
+        return cls(*_in_bytes(low, kinds, first, last), bounds)
 
-    @property
-    def is_ascii(self) -> bool:
-        """Whether the codes are those of ASCII, a byte each."""
-        return self.codes.dtype == np.uint8
+    def eights(self, at: int, tokens: Bounds | None = None) -> Hashes:
+        """Of all tokens, or of these, the eight bytes from the `at`th on as a number; zeros stand behind the end."""
+        first, last = (self.first, self.last) if tokens is None else (self.first[tokens], self.last[tokens])
+        begin = first + at
+        everywhere: Hashes = np.ndarray((len(self.letters) - EIGHT + 1,), "<u8", self.letters.data, strides=(1,))
+        return everywhere[begin] & _MASKS.take(np.minimum(last - begin, EIGHT))
 
-    def in_lower_case(self, table: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """What the table has for each character in lower case; for those of commands, as they are."""
-        found = table.take(_LOW[:128]).take(self.codes) if self.is_ascii else table.take(_LOW.take(self.codes))
-        if self.commands.size:
-            begin = self.first[self.commands]
-            places = spread(begin, self.last[self.commands] - begin)
-            found[places] = table.take(self.codes[places])
-        return found
-
-    def bounds(self, first: Bounds) -> Bounds:
-        """Where each text begins among tokens that begin at these characters."""
-        found: Bounds = np.searchsorted(first, np.concatenate(([0], self.ends)))
-        return found
+    def longer(self, than: int, tokens: Bounds | None = None) -> Bounds:
+        """Which of all tokens, or of these, have more bytes than that."""
+        if tokens is None:
+            return np.flatnonzero(self.last - self.first > than)
+        return tokens[self.last[tokens] - self.first[tokens] > than]
 
 
 def spread(starts: Bounds, lengths: Bounds) -> Bounds:
@@ -73,7 +83,10 @@ def spread(starts: Bounds, lengths: Bounds) -> Bounds:
 
 
 def _codes(texts: pa.Array) -> tuple[Codes, Bounds]:
-    """All texts as code points, each with a line end behind it that separates it from the next, and where they end."""
+    """All texts as code points, each with a line end behind it that separates it from the next, and where they end.
+
+    Those of ASCII texts are a byte each.
+    """
     nothing, line_end = pa.scalar("", pa.large_string()), pa.scalar("\n", pa.large_string())
     texts = pc.binary_join_element_wise(texts.cast(pa.large_string()), nothing, line_end)
     if not pc.all(pc.string_is_ascii(texts), min_count=0).as_py():
@@ -88,7 +101,7 @@ def _codes(texts: pa.Array) -> tuple[Codes, Bounds]:
     return text_bytes(texts), np.cumsum(pc.binary_length(texts).to_numpy(), dtype=np.int64)
 
 
-def text_bytes(texts: pa.Array) -> Codes:
+def text_bytes(texts: pa.Array) -> Letters:
     """The bytes of large_string texts, one after the other."""
     _, offsets, content = texts.buffers()
     bounds = np.frombuffer(offsets, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
@@ -96,37 +109,70 @@ def text_bytes(texts: pa.Array) -> Codes:
     return whole[bounds[0] : bounds[-1]] if len(texts) else whole[:0]
 
 
-def _kinds(codes: Codes) -> Kinds:
-    """What each character belongs to; the line end behind each text is nothing."""
+def _kinds(codes: Codes) -> tuple[Kinds, Bounds]:
+    """What each character belongs to, and which are the backslashes of commands."""
     kinds = _KINDS.take(codes)
-    if codes.dtype != np.uint8 and (unknown := kinds == UNKNOWN).any():
-        _learn(np.unique(codes[unknown]))
-        kinds = _KINDS.take(codes)
-    dots = np.flatnonzero((codes == ord(".")) | (codes == ord(",")))
-    before, after = kinds[dots - 1], kinds[(dots + 1) % max(1, len(codes))]
-    leads = (codes[dots] == ord(".")) & ((before == NOTHING) | (before == SIGN))
-    kinds[dots[(after == NUMBER) & ((before == NUMBER) | leads)]] = NUMBER
-    hyphens = np.flatnonzero(codes == ord("-"))
-    letters = [(near == WORD) | (near == ALONE_) for near in (kinds[hyphens - 1], kinds[hyphens + 1])]
-    kinds[hyphens[letters[0] & letters[1]]] = NOTHING
-    return kinds
+    open_ = np.flatnonzero(kinds > COMMAND)
+    if (kinds[open_] == UNKNOWN).any():
+        _learn(np.unique(codes[open_]))
+        return _kinds(codes)
+    found = kinds[open_]
+    kinds[open_] = np.where(found == HYPHEN, np.uint8(SIGN), np.uint8(NOTHING))
+    before, after = kinds[open_ - 1], kinds[(open_ + 1) % max(1, len(codes))]
+    leads = (found == POINT) & ((before == NOTHING) | (before == SIGN))
+    inside = (found <= COMMA) & (after == NUMBER) & ((before == NUMBER) | leads)
+    joins = (found == HYPHEN) & _is_letter(before) & _is_letter(after)
+    kinds[open_[inside]] = NUMBER
+    kinds[open_[joins]] = NOTHING
+    return kinds, open_[(found == BACKSLASH) & (after == WORD)]
 
 
-def _edges(kinds: Kinds) -> tuple[Bounds, Bounds]:
-    """Where each token begins, and where it is over."""
-    differs = np.ones(len(kinds) + 1, dtype=bool)
-    np.not_equal(kinds[1:], kinds[:-1], out=differs[1:-1])
-    inside, single = kinds != NOTHING, kinds >= ALONE_
-    first = np.flatnonzero((differs[:-1] & inside) | single)
-    last = np.flatnonzero((differs[1:] & inside) | single) + 1
-    return first, last
+def _is_letter(kinds: Kinds) -> npt.NDArray[np.bool_]:
+    return (kinds == WORD) | (kinds == ALONE_)
 
 
-def _commands(codes: Codes, kinds: Kinds, first: Bounds) -> Bounds:
-    """Which tokens are LaTeX commands: words behind a backslash."""
-    behind = np.flatnonzero(codes == ord("\\")) + 1
-    places: Bounds = np.searchsorted(first, behind[kinds[behind] == WORD])
-    return places
+def _runs(belongs: Kinds) -> tuple[Kinds, Bounds, Bounds]:
+    """The kinds of the tokens, where each begins, and where it is over."""
+    edges = np.concatenate(([0], np.flatnonzero(belongs[1:] != belongs[:-1]) + 1, [len(belongs)]))[: len(belongs) + 1]
+    kinds = belongs[edges[:-1]]
+    tokens = np.flatnonzero(kinds)
+    kinds, first, last = kinds[tokens], edges[tokens], edges[tokens + 1]
+    single = kinds >= ALONE_
+    lengths = np.where(single, last - first, 1)
+    if (lengths > 1).any():
+        kinds, single, last = (np.repeat(one, lengths) for one in (kinds, single, last))
+        first = spread(first, lengths)
+        last = np.where(single, first + 1, last)
+    return kinds, first, last
+
+
+def _lowered(codes: Codes) -> Codes:
+    """Each character in lower case, those of ASCII without a table."""
+    if codes.dtype == np.uint8:
+        return codes + ((codes - np.uint8(ord("A")) < 26).view(np.uint8) << np.uint8(5))
+    return _LOW.take(codes)
+
+
+def _markup(low: Codes, first: Bounds, last: Bounds) -> npt.NDArray[np.bool_]:
+    """Which of these commands change how something looks and not what it says."""
+    lengths = last - first
+    edges = np.concatenate(([0], np.cumsum(lengths))) * low.itemsize
+    letters = low[spread(first, lengths)]
+    buffers = [None, pa.py_buffer(edges), pa.py_buffer(letters)]
+    names = pa.array([name.encode("ascii" if low.itemsize == 1 else "utf-32-le") for name in MARKUP], pa.large_binary())
+    spelt = pa.Array.from_buffers(pa.large_binary(), len(lengths), buffers)
+    found: npt.NDArray[np.bool_] = pc.is_in(spelt, names).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _in_bytes(low: Codes, kinds: Kinds, first: Bounds, last: Bounds) -> tuple[Letters, Kinds, Bounds, Bounds]:
+    """Characters as UTF-8, with some zeros behind them, and tokens by their bytes."""
+    behind = np.zeros(EIGHT, dtype=np.uint8)
+    if low.dtype == np.uint8:
+        return np.concatenate([low, behind]), kinds, first, last
+    letters = np.frombuffer(low.tobytes().decode("utf-32-le").encode(), dtype=np.uint8)
+    before = np.concatenate(([0], np.cumsum(1 + (low >= 0x80) + (low >= 0x800).astype(np.int64) + (low >= 0x10000))))
+    return np.concatenate([letters, behind]), kinds, before[first], before[last]
 
 
 def _learn(codes: Codes) -> None:
@@ -137,6 +183,8 @@ def _learn(codes: Codes) -> None:
 
 
 def _kind(character: str) -> int:
+    if (place := ".,-\\".find(character)) >= 0:
+        return POINT + place
     if character.isdecimal():
         return NUMBER
     if _ALONE.match(character):
@@ -146,7 +194,8 @@ def _kind(character: str) -> int:
     return SIGN if _SIGN.match(character) else NOTHING
 
 
-_ALONE, _SIGN = re.compile(f"[{ALONE}]"), re.compile(f"[-{SIGNS}]")
+_ALONE, _SIGN = re.compile(f"[{ALONE}]"), re.compile(f"[{SIGNS}]")
 _KINDS = np.full(CODE_POINTS, UNKNOWN, dtype=np.uint8)
 _LOW = np.arange(CODE_POINTS, dtype=np.uint32)
+_MASKS = np.array([(1 << 8 * count) - 1 for count in range(EIGHT + 1)], dtype=np.uint64)
 _learn(np.arange(128))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from megascience_ops.dedup.characters import CODE_POINTS, COMMAND, NOTHING, UNKNOWN, Bounds, Characters, Kinds
-from megascience_ops.dedup.words import MARKUP
+from megascience_ops.dedup.characters import EIGHT, Bounds, Characters, Hashes, Kinds
 
-Hashes = npt.NDArray[np.uint64]
-
-STEP = 0x9E3779B97F4A7C15  # odd, so that a power of it can be undone; where a character stands in its word
+STEP = 0x9E3779B97F4A7C15  # odd, so that a power of it can be undone; where a token stands in its text
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Spelt:
-    """Tokens as numbers from 1 on: two of these texts have the same number where they have the same token.
+    """Tokens as numbers from 1 on: of these texts those that have the same number are the same token.
 
     No hash decides it. Text i has `tokens[bounds[i]:bounds[i + 1]]`.
     """
@@ -47,38 +45,64 @@ def mix(values: Hashes) -> Hashes:
 
 
 def tokenized(texts: pa.Array) -> Tokens:
-    """The tokens of each text (a pyarrow string array). Bytes that are not UTF-8 count as U+FFFD."""
+    """The tokens of each text (a pyarrow string array). Bytes that are not UTF-8 count as U+FFFD.
+
+    Tokens of up to eight bytes never share a hash.
+    """
     found = Characters.of(texts)
-    first, commands = found.first, found.commands
-    hashes = run_hashes(found.in_lower_case(_VALUES), first, found.last)
-    kinds = found.kinds.take(first)
-    if commands.size:
-        hashes[commands] = mix(hashes[commands] ^ np.uint64(COMMAND))
-        kinds[commands] = COMMAND
-        if (markup := np.isin(hashes[commands], _markup())).any():
-            stays = np.ones(len(first), dtype=bool)
-            stays[commands[markup]] = False
-            first, hashes, kinds = first[stays], hashes[stays], kinds[stays]
-    return Tokens(hashes, kinds, found.bounds(first))
+    hashes = mix(found.eights(0))
+    at, longer = EIGHT, found.longer(EIGHT)
+    while longer.size:
+        hashes[longer] = mix(hashes[longer] * np.uint64(STEP) + found.eights(at, longer))
+        at += EIGHT
+        longer = found.longer(at, longer)
+    return Tokens(hashes, found.kinds, found.bounds)
 
 
 def by_spelling(texts: pa.Array) -> Spelt:
     """The tokens of each text (a pyarrow string array), as numbers. Bytes that are not UTF-8 count as U+FFFD."""
     found = Characters.of(texts)
-    first, commands, inside = found.first.copy(), found.commands, found.kinds != NOTHING
-    first[commands] -= 1  # with their backslash
-    inside[first[commands]] = True
-    letters = found.in_lower_case(_CODES[:128].astype(np.uint8) if found.is_ascii else _CODES)[inside]
-    edges = np.concatenate(([0], np.cumsum(found.last - first))) * letters.itemsize
-    buffers = [None, pa.py_buffer(edges), pa.py_buffer(letters)]
-    spelt = pa.Array.from_buffers(pa.large_binary(), len(first), buffers).dictionary_encode()
-    numbers = spelt.indices.to_numpy()
-    if commands.size:
-        markup = [name.encode("ascii" if found.is_ascii else "utf-32-le") for name in MARKUP]
-        is_markup = pc.is_in(spelt.dictionary, pa.array(markup, pa.large_binary())).to_numpy(zero_copy_only=False)
-        stays = ~is_markup[numbers]
-        first, numbers = first[stays], numbers[stays]
-    return Spelt(numbers.astype(np.uint64) + np.uint64(1), found.bounds(first))
+    numbers = numbered(found.eights(0))
+    at, longer = EIGHT, found.longer(EIGHT)
+    while longer.size:
+        before = numbers.max()
+        numbers[longer] = before + numbered(numbers[longer], numbered(found.eights(at, longer)))
+        at += EIGHT
+        longer = found.longer(at, longer)
+    return Spelt(numbers, found.bounds)
+
+
+def numbered(*columns: Hashes, salt: int = 1) -> Hashes:
+    """Rows of these columns as numbers from 1 on: two have the same number where they are the same in every column.
+
+    A hash brings the same rows together, which takes a fifth of the time of sorting them; where two others share one,
+    another hash is taken.
+    """
+    count = len(columns[0])
+    bits = np.uint64(max(1, count.bit_length()))
+    hashes = np.full(count, salt, dtype=np.uint64)
+    for column in columns:
+        hashes = mix(hashes * np.uint64(STEP) + column)
+    keys = (hashes >> bits << bits) | np.arange(count, dtype=np.uint64)
+    keys.sort()
+    order = (keys & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
+    differs = np.zeros(max(1, count) - 1, dtype=bool)
+    for column in columns:
+        there = column[order]
+        differs |= there[1:] != there[:-1]
+    keys >>= bits
+    if (differs & (keys[1:] == keys[:-1])).any():
+        return numbered(*columns, salt=salt + 1)
+    found = np.ones(count, dtype=np.uint64)
+    found[order[1:]] += np.cumsum(differs, dtype=np.uint64)
+    return found
+
+
+def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Each of these values once; they are sorted."""
+    first = np.ones(len(values), dtype=bool)
+    np.not_equal(values[1:], values[:-1], out=first[1:])
+    return values[first]
 
 
 def run_hashes(values: Hashes, first: Bounds, last: Bounds) -> Hashes:
@@ -95,9 +119,8 @@ def run_hashes(values: Hashes, first: Bounds, last: Bounds) -> Hashes:
 
 def text_hash(text: str) -> np.uint64:
     """The hash of a text that has no token, by its characters without white space."""
-    codes = np.frombuffer("".join(text.split()).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    whole = run_hashes(_VALUES.take(codes), np.zeros(1, np.int64), np.array([len(codes)]))
-    return np.uint64(mix(whole ^ np.uint64(UNKNOWN))[0])
+    content = "".join(text.split()).encode("utf-8", "surrogatepass")
+    return np.uint64(int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little"))
 
 
 def _powers(count: int) -> tuple[Hashes, Hashes]:
@@ -112,18 +135,4 @@ def _powers(count: int) -> tuple[Hashes, Hashes]:
     return _POWERS[0][:count], _POWERS[1][:count]
 
 
-def _markup() -> Hashes:
-    global _MARKUP
-    if not _MARKUP.size:
-        names = "".join(sorted(MARKUP))
-        codes = np.frombuffer(names.encode(), dtype=np.uint8)
-        first = np.flatnonzero(codes == ord("\\")) + 1
-        last = np.append(first[1:] - 1, len(codes))
-        _MARKUP = mix(run_hashes(_VALUES.take(codes), first, last) ^ np.uint64(COMMAND))
-    return _MARKUP
-
-
-_CODES = np.arange(CODE_POINTS, dtype=np.uint32)
-_VALUES = mix(_CODES.astype(np.uint64) + np.uint64(1))
 _POWERS: tuple[Hashes, Hashes] = (np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.uint64))
-_MARKUP: Hashes = np.empty(0, dtype=np.uint64)

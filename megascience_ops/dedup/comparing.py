@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from megascience_ops.dedup.columns import Hashes, by_spelling
-from megascience_ops.dedup.signatures import BLOCK_TEXTS, blocks_of, byte_lengths, filled, placed
+from megascience_ops.dedup.characters import Hashes
+from megascience_ops.dedup.columns import by_spelling, numbered
+from megascience_ops.dedup.signatures import BLOCK_TEXTS, blocks_of, byte_lengths, counted, filled, members
 from megascience_ops.dedup.words import jaccard, shingles
 
 Floats = npt.NDArray[np.float64]
@@ -29,19 +30,12 @@ def _of_block(ours: pa.Array, theirs: pa.Array, ngram: int) -> Floats:
     words = by_spelling(pa.concat_arrays([ours, theirs]))
     counts = np.diff(words.bounds)
     tokens, lengths = filled(words.tokens, counts, ngram)
-    inside, text = placed(lengths, ngram)
-    pair, side = text % np.uint64(pairs), text // np.uint64(pairs)
-    keys = (pair << np.uint64(GRAM_BITS + 1)) | (_grams(tokens, ngram)[inside] << np.uint64(1)) | side
-    keys.sort()
-    distinct = np.ones(len(keys), dtype=bool)
-    np.not_equal(keys[1:], keys[:-1], out=distinct[1:])
-    keys = keys[distinct]
-    sides = keys >> np.uint64(1)
+    side, pair = np.divmod(np.arange(2 * pairs, dtype=np.uint64), np.uint64(pairs))
+    owners = (pair << np.uint64(GRAM_BITS + 1)) | side
+    sides = members(_grams(tokens, ngram) << np.uint64(1), owners, lengths, ngram) >> np.uint64(1)
     shared = sides[1:][sides[1:] == sides[:-1]]
-    members, common = (
-        np.bincount((some >> np.uint64(GRAM_BITS)).astype(np.int64), minlength=pairs) for some in (sides, shared)
-    )
-    found: Floats = common / (members - common)
+    all_, common = (counted(some >> np.uint64(GRAM_BITS), pairs) for some in (sides, shared))
+    found: Floats = common / (all_ - common)
     for number in np.flatnonzero(np.minimum(counts[:pairs], counts[pairs:]) == 0).tolist():  # compared by characters
         found[number] = jaccard(*(shingles(one[number].as_py(), ngram) for one in (ours, theirs)))
     return found
@@ -56,7 +50,7 @@ def _grams(tokens: Hashes, ngram: int) -> Hashes:
     grams = tokens.copy()
     for step in range(1, ngram):
         if int(grams.max(initial=0)).bit_length() + width > GRAM_BITS:
-            grams = np.unique(grams, return_inverse=True)[1].astype(np.uint64)
+            grams = numbered(grams)
         grams <<= np.uint64(width)
         grams[:-step] |= tokens[step:]
     return grams

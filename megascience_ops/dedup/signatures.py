@@ -10,17 +10,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from megascience_ops.dedup.characters import ALONE_, COMMAND, NUMBER, WORD, Bounds, spread
-from megascience_ops.dedup.columns import Hashes, Tokens, mix, run_hashes, text_hash, tokenized
+from megascience_ops.dedup.characters import ALONE_, COMMAND, NUMBER, WORD, Bounds, Hashes, spread
+from megascience_ops.dedup.columns import Tokens, distinct, mix, run_hashes, text_hash, tokenized
 
 Bands = npt.NDArray[np.uint32]
 
-ROWS = 4  # MinHash values in a band
+ROWS = 3  # MinHash values in a band
 RECALL = 0.99  # a pair exactly at the threshold is found at least so often, a closer pair more often
 BLOCK_TEXTS, BLOCK_BYTES = 1_024, 262_144  # tokenised together: small enough to stay in the processor's cache
 TEXT_BITS = 10  # which text of its block a hash belongs to, while they are sorted
 PADDED = 8  # sets are filled up to a multiple of it, so that those of one length are hashed as a matrix
 MATRIX = 262_144  # hashes of such a matrix
+_LAST = np.uint64(2**64 - 1)
 
 
 @dataclass(frozen=True)
@@ -104,23 +105,30 @@ def _sets(texts: pa.Array, ngram: int) -> _Sets:
     grams = hashes * odd[0]
     for step in range(1, ngram):
         grams[:-step] += hashes[step:] * odd[step]
-    inside, text = placed(lengths, ngram)
-    keys = (mix(grams[inside]) >> np.uint64(TEXT_BITS)) | (text << np.uint64(64 - TEXT_BITS))
-    keys.sort()
-    distinct = np.ones(len(keys), dtype=bool)
-    np.not_equal(keys[1:], keys[:-1], out=distinct[1:])
-    keys = keys[distinct]
-    sizes = np.bincount((keys >> np.uint64(64 - TEXT_BITS)).astype(np.int64), minlength=len(lengths))
+    place = np.uint64(64 - TEXT_BITS)
+    texts_in_order = np.arange(len(lengths), dtype=np.uint64)
+    keys = members(mix(grams) >> np.uint64(TEXT_BITS), texts_in_order << place, lengths, ngram)
+    sizes = counted(keys >> place, len(lengths))
     return _Sets(keys & np.uint64(2 ** (64 - TEXT_BITS) - 1), sizes, sequence, _families(found))
 
 
-def placed(lengths: Bounds, ngram: int) -> tuple[npt.NDArray[np.bool_], Hashes]:
-    """Of texts of so many tokens, none fewer than `ngram`: which tokens begin an n-gram, and in which text each is."""
-    inside = np.ones(int(lengths.sum()), dtype=bool)
+def members(grams: Hashes, owners: Hashes, lengths: Bounds, ngram: int) -> Hashes:
+    """The n-grams of texts, each once with the bits of its text, sorted.
+
+    `grams` has what begins at each token. Texts have so many tokens, none fewer than `ngram`.
+    """
+    keys = grams | np.repeat(owners, lengths)
     whole = np.cumsum(lengths)
-    for step in range(1, ngram):  # these begin in one text and end in the next
-        inside[whole - step] = False
-    return inside, np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths - ngram + 1)
+    for step in range(1, ngram):  # these begin in one text and end in the next; sorted, they are the last
+        keys[whole - step] = _LAST
+    keys.sort()
+    return distinct(keys[: len(keys) - (ngram - 1) * len(lengths)])
+
+
+def counted(owners: Hashes, count: int) -> Bounds:
+    """How often each number below `count` is there; they are sorted."""
+    found: Bounds = np.diff(np.searchsorted(owners, np.arange(count + 1, dtype=np.uint64)))
+    return found
 
 
 def filled(tokens: Hashes, counts: Bounds, ngram: int) -> tuple[Hashes, Bounds]:

@@ -17,8 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from megascience_ops.dedup.characters import Bounds, spread
-from megascience_ops.dedup.columns import Hashes
+from megascience_ops.dedup.characters import Bounds, Hashes, spread
 from megascience_ops.dedup.signatures import ROWS, signatures
 from megascience_ops.errors import ContractError
 from megascience_ops.storage import Store
@@ -26,7 +25,7 @@ from megascience_ops.storage import Store
 Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
 
-VERSION = 2  # goes up when a text would get another signature
+VERSION = 3  # goes up when a text would get another signature
 GROUP = 32_768  # questions signed, written and read at a time
 
 READ = 8_192  # questions whose n-grams are read at a time: fresh memory for more costs more than the reading
@@ -43,7 +42,7 @@ class Making:
     """What a signature file has to agree on with those it is compared with."""
 
     ngram: int = 3
-    bands: int = 34
+    bands: int = 19
 
     @property
     def name(self) -> str:

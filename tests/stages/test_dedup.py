@@ -375,12 +375,12 @@ def test_survival_of_nothing_is_nothing(decided: Callable[..., Outcome]) -> None
 def test_signed_file_of_another_making_is_refused_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "part.parquet"
     batch = pa.record_batch({"id": ["a"], "question": ["b"], "rank": [0]})
-    write([batch], file, Making(2, 34))
-    with pytest.raises(ContractError, match=r"not a signature file of v2-3grams-34x4; remove it, and it is made again"):
-        Signed([File.beside(file)], Making(3, 34))
+    write([batch], file, Making(2, 19))
+    with pytest.raises(ContractError, match=r"not a signature file of v3-3grams-19x3; remove it, and it is made again"):
+        Signed([File.beside(file)], Making(3, 19))
     file.write_bytes(b"no Parquet")
     with pytest.raises(ContractError, match=r"part.parquet: .*; remove it, and it is made again"):
-        Signed([File.beside(file)], Making(3, 34))
+        Signed([File.beside(file)], Making(3, 19))
 
 
 def test_signed_ngrams_are_those_of_the_questions_asked_for_and_no_others(tmp_path: Path) -> None:

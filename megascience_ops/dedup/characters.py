@@ -62,7 +62,7 @@ class Characters:
 
     def eights(self, at: int, tokens: Bounds | None = None) -> Hashes:
         """Of all tokens, or of these, the eight bytes from the `at`th on as a number; zeros stand behind the end."""
-        first, last = (self.first, self.last) if tokens is None else (self.first[tokens], self.last[tokens])
+        first, last = (one if tokens is None else one.take(tokens) for one in (self.first, self.last))
         begin = first + at
         everywhere: Hashes = np.ndarray((len(self.letters) - EIGHT + 1,), "<u8", self.letters.data, strides=(1,))
         return everywhere[begin] & _MASKS.take(np.minimum(last - begin, EIGHT))
@@ -71,7 +71,7 @@ class Characters:
         """Which of all tokens, or of these, have more bytes than that."""
         if tokens is None:
             return np.flatnonzero(self.last - self.first > than)
-        return tokens[self.last[tokens] - self.first[tokens] > than]
+        return tokens[self.last.take(tokens) - self.first.take(tokens) > than]
 
 
 def spread(starts: Bounds, lengths: Bounds) -> Bounds:
@@ -111,7 +111,7 @@ def text_bytes(texts: pa.Array) -> Letters:
 
 def _kinds(codes: Codes) -> tuple[Kinds, Bounds]:
     """What each character belongs to, and which are the backslashes of commands."""
-    kinds = _KINDS.take(codes)
+    kinds = _ascii(codes, _KINDS) if codes.dtype == np.uint8 else _KINDS.take(codes)
     open_ = np.flatnonzero(kinds > COMMAND)
     if (kinds[open_] == UNKNOWN).any():
         _learn(np.unique(codes[open_]))
@@ -134,23 +134,29 @@ def _is_letter(kinds: Kinds) -> npt.NDArray[np.bool_]:
 def _runs(belongs: Kinds) -> tuple[Kinds, Bounds, Bounds]:
     """The kinds of the tokens, where each begins, and where it is over."""
     edges = np.concatenate(([0], np.flatnonzero(belongs[1:] != belongs[:-1]) + 1, [len(belongs)]))[: len(belongs) + 1]
-    kinds = belongs[edges[:-1]]
-    tokens = np.flatnonzero(kinds)
-    kinds, first, last = kinds[tokens], edges[tokens], edges[tokens + 1]
-    single = kinds >= ALONE_
-    lengths = np.where(single, last - first, 1)
-    if (lengths > 1).any():
-        kinds, single, last = (np.repeat(one, lengths) for one in (kinds, single, last))
+    kinds = belongs.take(edges[:-1])
+    tokens = np.flatnonzero(kinds != NOTHING)
+    kinds, first, last = kinds.take(tokens), edges.take(tokens), edges[1:].take(tokens)
+    single = np.flatnonzero(kinds >= ALONE_)
+    if (last[single] - first[single] > 1).any():
+        lengths = np.ones(len(kinds), dtype=np.int64)
+        lengths[single] = last[single] - first[single]
+        last[single] = first[single] + 1
+        kinds, widths = np.repeat(kinds, lengths), np.repeat(last - first, lengths)
         first = spread(first, lengths)
-        last = np.where(single, first + 1, last)
+        last = first + widths
     return kinds, first, last
 
 
 def _lowered(codes: Codes) -> Codes:
-    """Each character in lower case, those of ASCII without a table."""
-    if codes.dtype == np.uint8:
-        return codes + ((codes - np.uint8(ord("A")) < 26).view(np.uint8) << np.uint8(5))
-    return _LOW.take(codes)
+    """Each character in lower case."""
+    return _ascii(codes, _LOW) if codes.dtype == np.uint8 else _LOW.take(codes)
+
+
+def _ascii(codes: Letters, table: npt.NDArray[Any]) -> Letters:
+    """What the table has for each of these; a byte for a byte takes less time than by numbers."""
+    found: Letters = np.frombuffer(bytearray(codes).translate(table[:256].astype(np.uint8)), dtype=np.uint8)
+    return found
 
 
 def _markup(low: Codes, first: Bounds, last: Bounds) -> npt.NDArray[np.bool_]:

@@ -33,7 +33,7 @@ def _of_block(ours: pa.Array, theirs: pa.Array, ngram: int) -> Floats:
     side, pair = np.divmod(np.arange(2 * pairs, dtype=np.uint64), np.uint64(pairs))
     owners = (pair << np.uint64(GRAM_BITS + 1)) | side
     sides = members(_grams(tokens, ngram) << np.uint64(1), owners, lengths, ngram) >> np.uint64(1)
-    shared = sides[1:][sides[1:] == sides[:-1]]
+    shared = sides[1:].compress(sides[1:] == sides[:-1])  # takes a fifth of the time of indexing
     all_, common = (counted(some >> np.uint64(GRAM_BITS), pairs) for some in (sides, shared))
     found: Floats = common / (all_ - common)
     for number in np.flatnonzero(np.minimum(counts[:pairs], counts[pairs:]) == 0).tolist():  # compared by characters

@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 REACH = 8  # with so many before it in a bucket is a question compared, besides the first: no bucket is quadratic
 PROPOSED = 32_000_000  # pairs that are held before doubles are dropped
 GRAMS_HELD = 64_000_000  # n-gram hashes of questions that are being compared
-COMPARED = 1 << TEXT_BITS  # pairs compared together
+COMPARED = 256  # pairs compared together: few enough to stay in the processor's cache
 
 _LOW = np.uint64(2**32 - 1)
 _HALF = np.uint64(32)
@@ -172,9 +172,10 @@ class _Field:
             keys = grams.take(spread(starts[sides], sizes[sides]))
             keys |= np.repeat(pair << np.uint64(64 - TEXT_BITS), sizes[sides])
             keys.sort()
-            shared = keys[1:][keys[1:] == keys[:-1]] >> np.uint64(64 - TEXT_BITS)
-            common = np.bincount(shared.astype(np.int64), minlength=len(ours))
-            found[at : at + COMPARED] = common / (sizes[ours] + sizes[theirs] - common)
+            shared = np.flatnonzero(keys[1:] == keys[:-1])
+            both = sizes[ours] + sizes[theirs]
+            common = np.diff(np.searchsorted(shared, np.cumsum(both)), prepend=0)
+            found[at : at + COMPARED] = common / (both - common)
         return found
 
     def _grams(self, involved: Numbers) -> tuple[Hashes, Numbers]:

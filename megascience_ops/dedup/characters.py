@@ -16,13 +16,14 @@ from megascience_ops.dedup.words import ALONE, MARKUP, SIGNS, lowered
 Hashes = npt.NDArray[np.uint64]
 Kinds = npt.NDArray[np.uint8]
 Bounds = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 Letters = npt.NDArray[np.uint8]
 Codes = npt.NDArray[Any]
 
 NOTHING, WORD, NUMBER, ALONE_, SIGN, COMMAND = range(6)
 # What a character belongs to that its neighbours decide, or that was not met before. Only numbers of it are compared.
 POINT, COMMA, HYPHEN, BACKSLASH, UNKNOWN = range(6, 11)
-CODE_POINTS = 0x110000
+ASCII, CODE_POINTS = 0x80, 0x110000
 EIGHT = 8  # bytes of a token that are looked at together, as one number
 
 
@@ -64,8 +65,10 @@ class Characters:
         """Of all tokens, or of these, the eight bytes from the `at`th on as a number; zeros stand behind the end."""
         first, last = (one if tokens is None else one.take(tokens) for one in (self.first, self.last))
         begin = first + at
-        everywhere: Hashes = np.ndarray((len(self.letters) - EIGHT + 1,), "<u8", self.letters.data, strides=(1,))
-        return everywhere[begin] & _MASKS.take(np.minimum(last - begin, EIGHT))
+        everywhere = np.ndarray((len(self.letters) - EIGHT + 1,), "<u8", self.letters.data, strides=(1,))
+        found: Hashes = everywhere[begin]
+        found &= _MASKS.take(np.minimum(last - begin, EIGHT))
+        return found
 
     def longer(self, than: int, tokens: Bounds | None = None) -> Bounds:
         """Which of all tokens, or of these, have more bytes than that."""
@@ -89,16 +92,22 @@ def _codes(texts: pa.Array) -> tuple[Codes, Bounds]:
     """
     nothing, line_end = pa.scalar("", pa.large_string()), pa.scalar("\n", pa.large_string())
     texts = pc.binary_join_element_wise(texts.cast(pa.large_string()), nothing, line_end)
-    if not pc.all(pc.string_is_ascii(texts), min_count=0).as_py():
-        try:
-            texts = pc.utf8_normalize(texts, form="NFC")
-            ends = np.cumsum(pc.utf8_length(texts).to_numpy(), dtype=np.int64)
-            whole = text_bytes(texts).tobytes().decode()
-        except (pa.ArrowException, UnicodeDecodeError):
-            clean = [text.decode(errors="replace") for text in texts.cast(pa.large_binary()).to_pylist()]
-            return _codes(pa.array([text[:-1] for text in clean], pa.large_string()))
-        return np.frombuffer(whole.encode("utf-32-le"), dtype=np.uint32), ends
-    return text_bytes(texts), np.cumsum(pc.binary_length(texts).to_numpy(), dtype=np.int64)
+    if (codes := text_bytes(texts)).max(initial=0) < ASCII:
+        return codes, np.cumsum(byte_lengths(texts))
+    try:
+        texts = pc.utf8_normalize(texts, form="NFC")
+        ends = np.cumsum(pc.utf8_length(texts).to_numpy(), dtype=np.int64)
+        whole = text_bytes(texts).tobytes().decode()
+    except (pa.ArrowException, UnicodeDecodeError):
+        clean = [text.decode(errors="replace") for text in texts.cast(pa.large_binary()).to_pylist()]
+        return _codes(pa.array([text[:-1] for text in clean], pa.large_string()))
+    return np.frombuffer(whole.encode("utf-32-le"), dtype=np.uint32), ends
+
+
+def byte_lengths(texts: pa.Array) -> Bounds:
+    """How many bytes each text has."""
+    lengths: Bounds = pc.binary_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
+    return lengths
 
 
 def text_bytes(texts: pa.Array) -> Letters:
@@ -111,7 +120,10 @@ def text_bytes(texts: pa.Array) -> Letters:
 
 def _kinds(codes: Codes) -> tuple[Kinds, Bounds]:
     """What each character belongs to, and which are the backslashes of commands."""
-    kinds = _ascii(codes, _KINDS) if codes.dtype == np.uint8 else _KINDS.take(codes)
+    if codes.dtype == np.uint8:  # by bytes it takes half the time
+        kinds = np.frombuffer(bytearray(codes).translate(_KINDS[:256].tobytes()), dtype=np.uint8)
+    else:
+        kinds = _KINDS.take(codes)
     open_ = np.flatnonzero(kinds > COMMAND)
     if (kinds[open_] == UNKNOWN).any():
         _learn(np.unique(codes[open_]))
@@ -127,8 +139,9 @@ def _kinds(codes: Codes) -> tuple[Kinds, Bounds]:
     return kinds, open_[(found == BACKSLASH) & (after == WORD)]
 
 
-def _is_letter(kinds: Kinds) -> npt.NDArray[np.bool_]:
-    return (kinds == WORD) | (kinds == ALONE_)
+def _is_letter(kinds: Kinds) -> Flags:
+    found: Flags = (kinds == WORD) | (kinds == ALONE_)
+    return found
 
 
 def _runs(belongs: Kinds) -> tuple[Kinds, Bounds, Bounds]:
@@ -150,16 +163,15 @@ def _runs(belongs: Kinds) -> tuple[Kinds, Bounds, Bounds]:
 
 def _lowered(codes: Codes) -> Codes:
     """Each character in lower case."""
-    return _ascii(codes, _LOW) if codes.dtype == np.uint8 else _LOW.take(codes)
+    if codes.dtype == np.uint8:
+        is_upper = codes - np.uint8(ord("A")) < 26
+        low: Codes = codes + is_upper.view(np.uint8) * np.uint8(ord("a") - ord("A"))
+    else:
+        low = _LOW.take(codes)
+    return low
 
 
-def _ascii(codes: Letters, table: npt.NDArray[Any]) -> Letters:
-    """What the table has for each of these; a byte for a byte takes less time than by numbers."""
-    found: Letters = np.frombuffer(bytearray(codes).translate(table[:256].astype(np.uint8)), dtype=np.uint8)
-    return found
-
-
-def _markup(low: Codes, first: Bounds, last: Bounds) -> npt.NDArray[np.bool_]:
+def _markup(low: Codes, first: Bounds, last: Bounds) -> Flags:
     """Which of these commands change how something looks and not what it says."""
     lengths = last - first
     edges = np.concatenate(([0], np.cumsum(lengths))) * low.itemsize
@@ -167,7 +179,7 @@ def _markup(low: Codes, first: Bounds, last: Bounds) -> npt.NDArray[np.bool_]:
     buffers = [None, pa.py_buffer(edges), pa.py_buffer(letters)]
     names = pa.array([name.encode("ascii" if low.itemsize == 1 else "utf-32-le") for name in MARKUP], pa.large_binary())
     spelt = pa.Array.from_buffers(pa.large_binary(), len(lengths), buffers)
-    found: npt.NDArray[np.bool_] = pc.is_in(spelt, names).to_numpy(zero_copy_only=False)
+    found: Flags = pc.is_in(spelt, names).to_numpy(zero_copy_only=False)
     return found
 
 
@@ -177,7 +189,7 @@ def _in_bytes(low: Codes, kinds: Kinds, first: Bounds, last: Bounds) -> tuple[Le
     if low.dtype == np.uint8:
         return np.concatenate([low, behind]), kinds, first, last
     letters = np.frombuffer(low.tobytes().decode("utf-32-le").encode(), dtype=np.uint8)
-    before = np.concatenate(([0], np.cumsum(1 + (low >= 0x80) + (low >= 0x800).astype(np.int64) + (low >= 0x10000))))
+    before = np.concatenate(([0], np.cumsum(1 + (low >= ASCII) + (low >= 0x800).astype(np.int64) + (low >= 0x10000))))
     return np.concatenate([letters, behind]), kinds, before[first], before[last]
 
 
@@ -204,4 +216,4 @@ _ALONE, _SIGN = re.compile(f"[{ALONE}]"), re.compile(f"[{SIGNS}]")
 _KINDS = np.full(CODE_POINTS, UNKNOWN, dtype=np.uint8)
 _LOW = np.arange(CODE_POINTS, dtype=np.uint32)
 _MASKS = np.array([(1 << 8 * count) - 1 for count in range(EIGHT + 1)], dtype=np.uint64)
-_learn(np.arange(128))
+_learn(np.arange(ASCII))

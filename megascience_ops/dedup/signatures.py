@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from megascience_ops.dedup.characters import ALONE_, COMMAND, NUMBER, WORD, Bounds, Hashes, spread
+from megascience_ops.dedup.characters import ALONE_, COMMAND, NUMBER, WORD, Bounds, Hashes, byte_lengths, spread
 from megascience_ops.dedup.columns import Tokens, distinct, mix, run_hashes, text_hash, tokenized
 
 Bands = npt.NDArray[np.uint32]
@@ -72,12 +71,6 @@ class _Sets:
     sizes: Bounds
     sequence: Hashes
     family: Hashes
-
-
-def byte_lengths(texts: pa.Array) -> Bounds:
-    """How many bytes each text has."""
-    lengths: Bounds = pc.binary_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
-    return lengths
 
 
 def blocks_of(lengths: Bounds, most: int = BLOCK_TEXTS) -> Iterator[slice]:
@@ -145,10 +138,10 @@ def _families(found: Tokens) -> Hashes:
     """A hash of the words and commands of each text that has a number; 0 for the others."""
     kinds = found.kinds
     words = (kinds == WORD) | (kinds == ALONE_) | (kinds == COMMAND)
-    before = np.concatenate(([0], np.cumsum(words)))[found.bounds]
-    numbers = np.concatenate(([0], np.cumsum(kinds == NUMBER)))[found.bounds]
-    family = run_hashes(found.hashes[words], before[:-1], before[1:]) | np.uint64(1)
-    return np.where(np.diff(numbers) > 0, family, np.uint64(0))
+    of_words = np.searchsorted(np.flatnonzero(words), found.bounds)
+    has_number = np.diff(np.searchsorted(np.flatnonzero(kinds == NUMBER), found.bounds)) > 0
+    family = run_hashes(found.hashes[words], of_words[:-1], of_words[1:]) | np.uint64(1)
+    return np.where(has_number, family, np.uint64(0))
 
 
 def _bands(grams: Hashes, bounds: Bounds, bands: int) -> Bands:
@@ -158,33 +151,38 @@ def _bands(grams: Hashes, bounds: Bounds, bands: int) -> Bands:
     leave in order does no harm, since the smallest value is decided by the high ones.
     """
     sizes = np.diff(bounds)
-    short = grams.astype(np.uint32)
+    padded = -(-sizes // PADDED) * PADDED
+    short = np.zeros(len(grams) + int(padded.max(initial=0)), dtype=np.uint32)
+    short[: len(grams)] = grams
     factors = (_odd(bands * ROWS) >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
     found = np.zeros((bands, len(sizes)), dtype=np.uint32)
-    padded = -(-sizes // PADDED) * PADDED
     by_length = np.argsort(padded, kind="stable")
     edges = np.flatnonzero(np.diff(padded[by_length])) + 1
     for same in np.split(by_length, edges) if len(sizes) else []:
         length = int(padded[same[0]])
+        from_each = np.lib.stride_tricks.sliding_window_view(short, length)
         step = max(1, MATRIX // length)
         for at in range(0, len(same), step):
             texts = same[at : at + step]
-            places = np.minimum(np.arange(length)[:, None], sizes[texts] - 1) + bounds[texts]
-            found[:, texts] = _matrix_bands(short.take(places), factors, bands)
+            hashes = from_each[bounds[texts]].T.copy()
+            over = np.arange(length - PADDED, length)[:, None] >= sizes[texts]  # those of the next text
+            np.copyto(hashes[-PADDED:], hashes[0], where=over)
+            found[:, texts] = _matrix_bands(hashes, factors, bands)
     return found
 
 
 def _matrix_bands(hashes: npt.NDArray[np.uint32], factors: npt.NDArray[np.uint32], bands: int) -> Bands:
     """The bands of sets that are the columns of a matrix."""
-    mixed, odd = np.empty_like(hashes), _odd(ROWS)
-    found = np.empty((bands, hashes.shape[1]), dtype=np.uint32)
-    for band in range(bands):
-        key = np.zeros(hashes.shape[1], dtype=np.uint64)
-        for row in range(ROWS):
-            np.multiply(hashes, factors[band * ROWS + row], out=mixed)
-            key = (key + mixed.min(axis=0)) * odd[row]
-        found[band] = mix(key) >> np.uint64(32)
-    return found
+    mixed = np.empty_like(hashes)
+    smallest = np.empty((bands * ROWS, hashes.shape[1]), dtype=np.uint32)
+    for number, factor in enumerate(factors):
+        np.multiply(hashes, factor, out=mixed)
+        np.minimum.reduce(mixed, axis=0, out=smallest[number])
+    keys = np.zeros((bands, hashes.shape[1]), dtype=np.uint64)
+    for row, odd in enumerate(_odd(ROWS)):
+        keys += smallest[row::ROWS]
+        keys *= odd
+    return (mix(keys) >> np.uint64(32)).astype(np.uint32)
 
 
 def _odd(count: int) -> Hashes:

@@ -66,7 +66,7 @@ def by_spelling(texts: pa.Array) -> Spelt:
     at, longer = EIGHT, found.longer(EIGHT)
     while longer.size:
         before = numbers.max()
-        numbers[longer] = before + numbered(numbers[longer], numbered(found.eights(at, longer)))
+        numbers[longer] = before + numbered(numbers[longer], found.eights(at, longer))
         at += EIGHT
         longer = found.longer(at, longer)
     return Spelt(numbers, found.bounds)

@@ -42,15 +42,7 @@ def confirmed(
             unlike = pc.not_equal(goes, stays)
             unequal = np.flatnonzero(unlike.to_numpy(zero_copy_only=False))
             similarity[pairs[unequal]] = similarities(goes.filter(unlike), stays.filter(unlike), ngram)
-    stands = np.flatnonzero(similarity >= threshold)
-    return replace(
-        found,
-        removed=found.removed[stands],
-        kept=[found.kept[pair] for pair in stands.tolist()],
-        kept_places=found.kept_places[stands],
-        jaccard=similarity[stands],
-        variant=found.variant[stands],
-    )
+    return replace(found, jaccard=similarity).only(np.flatnonzero(similarity >= threshold))
 
 
 @contextmanager

@@ -55,6 +55,11 @@ class Shelf:
                     files.append(self._kept(part, stack))
             yield stack.enter_context(Signed(files, self._making))
 
+    def own(self) -> Flags:
+        """Which of the questions that this stage reads are in the shards that this worker computes."""
+        parts = self._batch.upstream().parts
+        return np.repeat([part.part in self._batch.own for part in parts], [part.rows_out for part in parts])
+
     def questions(self, numbers: Numbers) -> Iterator[pa.Array]:
         """These of the questions that this stage reads, as texts; the numbers are given in order."""
         start = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,17 @@ class Survival:
     jaccard: Floats
     variant: Flags
     variants: Numbers
+
+    def only(self, these: Numbers) -> Survival:
+        """With these of those that go, by number."""
+        return replace(
+            self,
+            removed=self.removed[these],
+            kept=[self.kept[number] for number in these.tolist()],
+            kept_places=self.kept_places[these],
+            jaccard=self.jaccard[these],
+            variant=self.variant[these],
+        )
 
 
 def survival(mine: Signed, settled: Signed, threshold: float, *, keep_variants: bool = True) -> Survival:

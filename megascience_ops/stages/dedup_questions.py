@@ -29,6 +29,8 @@ class Config(StageConfig):
 
 async def look(batch: Batch, config: Config) -> Decide:
     """Find for each question the kept one that stands for it."""
+    import numpy as np
+
     from megascience_ops.dedup.confirming import confirmed
     from megascience_ops.dedup.shelf import Shelf
     from megascience_ops.dedup.signatures import bands_for
@@ -38,6 +40,7 @@ async def look(batch: Batch, config: Config) -> Decide:
     shelf = Shelf(batch, Making(config.ngram, bands_for(config.threshold)))
     with shelf.mine() as mine, shelf.settled() as settled:
         found = survival(mine, settled, config.threshold, keep_variants=config.numeric_variants == "keep")
+        found = found.only(np.flatnonzero(shelf.own()[found.removed]))  # other workers confirm theirs
         found = confirmed(found, shelf.questions, config.threshold, config.ngram)
         shelf.keep(mine, found.removed)
         gone = {row: place for place, row in enumerate(mine.ids_of(found.removed))}

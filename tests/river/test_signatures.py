@@ -108,6 +108,25 @@ def test_signatures_lanes_sign_each_shard_once(new_river, tmp_path: Path, monkey
     assert river.receipt("dedup_questions").total("rows_aside") == 1
 
 
+def test_signatures_lanes_confirm_what_they_write_alone(new_river, tmp_path: Path, monkeypatch) -> None:
+    river = new_river(tmp_path / "root")
+    river.flow("extract_qa")
+    read: list[int] = []
+    questions = shelf.Shelf.questions
+    monkeypatch.setattr(
+        shelf.Shelf, "questions", lambda self, numbers: read.append(len(numbers)) or questions(self, numbers)
+    )
+
+    async def lanes() -> None:
+        for number in range(3):
+            await river.stage("dedup_questions", Lane(number, 3))
+
+    asyncio.run(lanes())
+
+    assert river.receipt("dedup_questions").total("rows_aside") == 1
+    assert sorted(read) == [0, 0, 2]  # the texts of the one that goes and of the one that stays for it
+
+
 def test_signatures_hold_no_text(finished_river: River) -> None:
     questions = [row.question for row in finished_river.rows("extract_qa")]
     words = {word for question in questions for word in question.split() if len(word) > 7}

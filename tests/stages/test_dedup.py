@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megascience_ops.dedup.columns import by_spelling, tokenized
+from megascience_ops.dedup import columns
+from megascience_ops.dedup.columns import by_spelling, mix, tokenized
 from megascience_ops.dedup.comparing import similarities
 from megascience_ops.dedup.confirming import confirmed
 from megascience_ops.dedup.signatures import ROWS, bands_for, signatures
@@ -143,6 +144,26 @@ def test_tokenized_columns_are_the_tokens_of_each_text(texts: list[str]) -> None
         for word, value in zip(words, hashes, strict=True):
             assert there.setdefault(word, value) == value
             assert back.setdefault(value, word) == word
+
+
+def test_tokenized_columns_do_not_depend_on_their_neighbours() -> None:
+    text = r"A counterrevolutionary x^2 + 1,000.5 \Delta \displaystyle \operatorname{arctanh} electroencephalographically ++"
+    alone, beside = tokenized(pa.array([text])), tokenized(pa.array(["水é", text, "\U0001d4d0 ß"]))
+    assert len(alone.hashes) == len(tokens(text)) > 10
+    assert beside.hashes[slice(*beside.bounds[1:3])].tolist() == alone.hashes.tolist()
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2**64 - 1)), max_size=12), st.integers(0, 2))
+def test_numbered_rows_have_one_number_for_each_row_even_where_hashes_collide(
+    rows: list[tuple[int, int]], collisions: int
+) -> None:
+    hashes = iter([np.zeros(len(rows), dtype=np.uint64)] * 2 * collisions)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(columns, "mix", lambda values: next(hashes, mix(values)))
+        found = columns.numbered(*(np.array([row[place] for row in rows], dtype=np.uint64) for place in range(2)))
+    pairs = set(zip(rows, found.tolist(), strict=True))
+    assert len(pairs) == len(set(rows)) == len(set(found.tolist()))
+    assert not rows or found.min() >= 1
 
 
 @settings(max_examples=200, deadline=None)

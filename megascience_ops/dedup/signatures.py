@@ -43,7 +43,7 @@ def bands_for(threshold: float) -> int:
     """How many bands of `ROWS` MinHash values each find a pair of that similarity with probability `RECALL`.
 
     A pair of similarity s shares one of b bands of r values with probability 1 - (1 - s^r)^b (Leskovec, Rajaraman,
-    Ullman, Mining of Massive Datasets, 3.4). At 0.6 that takes 34, which find a pair of 0.7 with 0.9999.
+    Ullman, Mining of Massive Datasets, 3.4). At 0.6 that takes 19, which find a pair of 0.7 with 0.9996.
     """
     if threshold >= 1:
         return 1

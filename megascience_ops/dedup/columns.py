@@ -105,6 +105,21 @@ def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values[first]
 
 
+def among(values: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> Bounds:
+    """The places of those of many hashes that are among the wanted ones, which are sorted, and few."""
+    if not wanted.size:
+        return np.empty(0, dtype=np.int64)
+    bits = min(30, max(16, len(wanted).bit_length() + 5))
+    shift = values.dtype.type(8 * values.itemsize - bits)
+    table = np.zeros(2**bits, dtype=bool)  # most are told apart by the first bits alone
+    table[wanted >> shift] = True
+    near = np.flatnonzero(table.take(values >> shift))
+    there = values[near]
+    spot = np.minimum(np.searchsorted(wanted, there), len(wanted) - 1)
+    found: Bounds = near[wanted[spot] == there]
+    return found
+
+
 def run_hashes(values: Hashes, first: Bounds, last: Bounds) -> Hashes:
     """A hash of each run `values[first:last]`: of its members, and where in the run they stand."""
     powers, undone = _powers(len(values) + 1)

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from megascience_ops.dedup.characters import Bounds, Hashes, spread
+from megascience_ops.dedup.columns import among
 from megascience_ops.dedup.signatures import ROWS, signatures
 from megascience_ops.errors import ContractError
 from megascience_ops.storage import Store
@@ -183,17 +184,10 @@ class Signed:
     def meeting(self, mine: Signed) -> Numbers:
         """Which of these share a band with one of `mine`, in order."""
         met = [np.zeros(file.metadata.num_rows, dtype=bool) for file in self._open]
-        bits = min(30, max(16, len(mine).bit_length() + 5))
         for number in range(self.making.bands if len(self) else 0):
             wanted = np.sort(mine.band(number))
-            table = np.zeros(2**bits, dtype=bool)  # most are told apart by the first bits alone
-            table[wanted >> np.uint32(32 - bits)] = True
-            for place, found in enumerate(met if len(wanted) else []):
-                there = self._whole(place, _band(number))
-                near = np.flatnonzero(table.take(there >> np.uint32(32 - bits)))
-                there = there[near]
-                spot = np.minimum(np.searchsorted(wanted, there), len(wanted) - 1)
-                found[near[wanted[spot] == there]] = True
+            for place, found in enumerate(met):
+                found[among(self._whole(place, _band(number)), wanted)] = True
         kept = [one if file.kept is None else one[file.kept] for one, file in zip(met, self._files, strict=True)]
         return np.flatnonzero(np.concatenate(kept)) if kept else np.empty(0, dtype=np.int64)
 

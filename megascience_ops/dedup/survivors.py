@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from megascience_ops.dedup.characters import Hashes, spread
-from megascience_ops.dedup.columns import distinct
+from megascience_ops.dedup.columns import among, distinct
 from megascience_ops.dedup.signatures import TEXT_BITS, Bands
 from megascience_ops.dedup.signed import Flags, Numbers, Signed
 
@@ -230,10 +230,8 @@ class _Field:
         first = np.zeros(len(stays), dtype=bool)
         first[np.unique(family, return_index=True)[1]] = True
         if len(self._settled):
-            own = np.unique(family)
             before = self._settled.column("family")
-            place = np.minimum(np.searchsorted(own, before), max(0, len(own) - 1))
-            first &= ~np.isin(family, before[own[place] == before] if len(own) else before)
+            first &= ~np.isin(family, before[among(before, np.unique(family[family != 0]))])
         return np.sort(self._in_order[stays[~first & (family != 0)] - self.n_settled])
 
 

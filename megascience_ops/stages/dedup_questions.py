@@ -72,4 +72,4 @@ def also_reads(batch: Batch, config: Config) -> dict[str, str]:
     return {f"batch={name}": receipt.digest for name, receipt in receipts.items() if receipt}
 
 
-STAGE = DatasetStage("dedup_questions", Pair, Pair, look, Config, also_reads, version=2)
+STAGE = DatasetStage("dedup_questions", Pair, Pair, look, Config, also_reads, version=3)

@@ -32,4 +32,4 @@ def also_reads(batch: Batch, config: Config) -> dict[str, str]:
     return dedup_questions.also_reads(batch, config) if config.enabled else {}
 
 
-STAGE = DatasetStage("dedup_refined", QA, QA, look, Config, also_reads)
+STAGE = DatasetStage("dedup_refined", QA, QA, look, Config, also_reads, version=2)

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from megascience_ops.dedup.codes import ASCII, CODE_POINTS, Bounds, Codes, Letters, codes_of
 from megascience_ops.dedup.words import ALONE, MARKUP, SIGNS, lowered
 
 Hashes = npt.NDArray[np.uint64]
 Kinds = npt.NDArray[np.uint8]
-Bounds = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-Letters = npt.NDArray[np.uint8]
-Codes = npt.NDArray[Any]
 
 NOTHING, WORD, NUMBER, ALONE_, SIGN, COMMAND = range(6)
-# What a character belongs to that its neighbours decide, or that was not met before. Only numbers of it are compared.
+# Of these characters the neighbours decide what they belong to; the last were not met before.
 POINT, COMMA, HYPHEN, BACKSLASH, UNKNOWN = range(6, 11)
-ASCII, CODE_POINTS = 0x80, 0x110000
 EIGHT = 8  # bytes of a token that are looked at together, as one number
 
 
@@ -43,7 +39,7 @@ class Characters:
     @classmethod
     def of(cls, texts: pa.Array) -> Characters:
         """Those of a pyarrow string array. Bytes that are not UTF-8 count as U+FFFD."""
-        codes, ends = _codes(texts)
+        codes, ends = codes_of(texts)
         belongs, backslashes = _kinds(codes)
         kinds, first, last = _runs(belongs)
         low = _lowered(codes)
@@ -58,8 +54,9 @@ class Characters:
                 stays = np.ones(len(kinds), dtype=bool)
                 stays[commands[plain]] = False
                 kinds, first, last = kinds[stays], first[stays], last[stays]
-        bounds: Bounds = np.searchsorted(first, np.concatenate(([0], ends)))
-        return cls(*_in_bytes(low, kinds, first, last), bounds)
+        bounds = np.searchsorted(first, np.concatenate(([0], ends)))
+        letters, first, last = _in_bytes(low, first, last)
+        return cls(letters, kinds, first, last, bounds)
 
     def eights(self, at: int, tokens: Bounds | None = None) -> Hashes:
         """Of all tokens, or of these, the eight bytes from the `at`th on as a number; zeros stand behind the end."""
@@ -83,39 +80,6 @@ def spread(starts: Bounds, lengths: Bounds) -> Bounds:
     places: Bounds = np.arange(int(lengths.sum()))
     places += np.repeat(starts - before, lengths)
     return places
-
-
-def _codes(texts: pa.Array) -> tuple[Codes, Bounds]:
-    """All texts as code points, each with a line end behind it that separates it from the next, and where they end.
-
-    Those of ASCII texts are a byte each.
-    """
-    nothing, line_end = pa.scalar("", pa.large_string()), pa.scalar("\n", pa.large_string())
-    texts = pc.binary_join_element_wise(texts.cast(pa.large_string()), nothing, line_end)
-    if (codes := text_bytes(texts)).max(initial=0) < ASCII:
-        return codes, np.cumsum(byte_lengths(texts))
-    try:
-        texts = pc.utf8_normalize(texts, form="NFC")
-        ends = np.cumsum(pc.utf8_length(texts).to_numpy(), dtype=np.int64)
-        whole = text_bytes(texts).tobytes().decode()
-    except (pa.ArrowException, UnicodeDecodeError):
-        clean = [text.decode(errors="replace") for text in texts.cast(pa.large_binary()).to_pylist()]
-        return _codes(pa.array([text[:-1] for text in clean], pa.large_string()))
-    return np.frombuffer(whole.encode("utf-32-le"), dtype=np.uint32), ends
-
-
-def byte_lengths(texts: pa.Array) -> Bounds:
-    """How many bytes each text has."""
-    lengths: Bounds = pc.binary_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
-    return lengths
-
-
-def text_bytes(texts: pa.Array) -> Letters:
-    """The bytes of large_string texts, one after the other."""
-    _, offsets, content = texts.buffers()
-    bounds = np.frombuffer(offsets, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    whole = np.frombuffer(content, dtype=np.uint8) if content else np.empty(0, dtype=np.uint8)
-    return whole[bounds[0] : bounds[-1]] if len(texts) else whole[:0]
 
 
 def _kinds(codes: Codes) -> tuple[Kinds, Bounds]:
@@ -183,14 +147,14 @@ def _markup(low: Codes, first: Bounds, last: Bounds) -> Flags:
     return found
 
 
-def _in_bytes(low: Codes, kinds: Kinds, first: Bounds, last: Bounds) -> tuple[Letters, Kinds, Bounds, Bounds]:
+def _in_bytes(low: Codes, first: Bounds, last: Bounds) -> tuple[Letters, Bounds, Bounds]:
     """Characters as UTF-8, with some zeros behind them, and tokens by their bytes."""
     behind = np.zeros(EIGHT, dtype=np.uint8)
     if low.dtype == np.uint8:
-        return np.concatenate([low, behind]), kinds, first, last
+        return np.concatenate([low, behind]), first, last
     letters = np.frombuffer(low.tobytes().decode("utf-32-le").encode(), dtype=np.uint8)
     before = np.concatenate(([0], np.cumsum(1 + (low >= ASCII) + (low >= 0x800).astype(np.int64) + (low >= 0x10000))))
-    return np.concatenate([letters, behind]), kinds, before[first], before[last]
+    return np.concatenate([letters, behind]), before[first], before[last]
 
 
 def _learn(codes: Codes) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from megascience_ops.dedup.characters import EIGHT, Bounds, Characters, Hashes, Kinds
+from megascience_ops.dedup.characters import EIGHT, Characters, Hashes, Kinds
+from megascience_ops.dedup.codes import Bounds
 
 STEP = 0x9E3779B97F4A7C15  # odd, so that a power of it can be undone; where a token stands in its text
 

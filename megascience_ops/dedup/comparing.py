@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from megascience_ops.dedup.characters import Hashes, byte_lengths
+from megascience_ops.dedup.characters import Hashes
+from megascience_ops.dedup.codes import byte_lengths
 from megascience_ops.dedup.columns import by_spelling, numbered
 from megascience_ops.dedup.signatures import BLOCK_TEXTS, blocks_of, counted, filled, members
 from megascience_ops.dedup.words import jaccard, shingles

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from megascience_ops.dedup.characters import byte_lengths, text_bytes
+from megascience_ops.dedup.codes import byte_lengths, text_bytes
 from megascience_ops.dedup.comparing import similarities
 from megascience_ops.dedup.signed import Numbers
 from megascience_ops.dedup.survivors import Survival

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from megascience_ops.dedup.characters import ALONE_, COMMAND, NUMBER, WORD, Bounds, Hashes, byte_lengths, spread
+from megascience_ops.dedup.characters import ALONE_, COMMAND, NUMBER, WORD, Hashes, spread
+from megascience_ops.dedup.codes import Bounds, byte_lengths
 from megascience_ops.dedup.columns import Tokens, distinct, mix, run_hashes, text_hash, tokenized
 
 Bands = npt.NDArray[np.uint32]

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from megascience_ops.dedup.characters import Bounds, Hashes, spread
+from megascience_ops.dedup.characters import Hashes, spread
+from megascience_ops.dedup.codes import Bounds
 from megascience_ops.dedup.columns import among
 from megascience_ops.dedup.signatures import ROWS, signatures
 from megascience_ops.errors import ContractError

@@ -23,7 +23,7 @@ from megascience_ops.progress import RowProgress, Tell
 from megascience_ops.prompts import Prompt
 from megascience_ops.receipts import Effort, PartFacts
 from megascience_ops.rows import Row
-from megascience_ops.shards import Shards
+from megascience_ops.shards import Found, Shards
 from megascience_ops.stage import Aside, Ask, DatasetStage, Outcome
 
 T = TypeVar("T")
@@ -46,8 +46,8 @@ class Computation:
         self._watch = EarlyWatch(batch.stage.name, config)
         self._retries: Counter[str] = Counter()  # those that the effort of a shard has told of
 
-    async def compute(self, todo: Sequence[Shard], tell: Tell) -> None:
-        """Compute and commit these shards, and `tell` how many of their rows are decided.
+    async def compute(self, todo: Sequence[Shard], tell: Tell) -> dict[int, Found]:
+        """Compute and commit these shards, and `tell` how many of their rows are decided. Returns them by number.
 
         Raises the first error; what was answered by then is kept.
         """
@@ -55,8 +55,8 @@ class Computation:
         total = sum(shard.rows_in for shard in todo)
         with RowProgress(self._batch.stage.name, total, tell) as progress, first_error():
             async with asyncio.TaskGroup() as group:
-                for shard in todo:
-                    group.create_task(self._compute_shard(shard, run_row, progress))
+                tasks = [group.create_task(self._compute_shard(shard, run_row, progress)) for shard in todo]
+        return {shard.part: task.result() for shard, task in zip(todo, tasks, strict=True)}
 
     async def _run_row(self, todo: Sequence[Shard]) -> RunRow:
         """Both kinds of stage in one shape."""
@@ -67,7 +67,7 @@ class Computation:
             return lambda row, ask: decide(row)
         return lambda row, ask: stage.run(row, ask, config)
 
-    async def _compute_shard(self, shard: Shard, run_row: RunRow, progress: RowProgress) -> None:
+    async def _compute_shard(self, shard: Shard, run_row: RunRow, progress: RowProgress) -> Found:
         async with self._open:
             started = time.monotonic()
             asker = self._asker(shard)
@@ -80,6 +80,7 @@ class Computation:
                 effort = self._effort(time.monotonic() - started, asker)
                 facts = self._shards.commit(shard, draft, effort)
             _log(self._batch.stage.name, facts, effort.seconds)
+            return facts, effort
 
     async def _decide(
         self, shard: Shard, run_row: RunRow, asker: Asker | None, draft: Draft, progress: RowProgress

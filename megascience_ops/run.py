@@ -51,7 +51,7 @@ async def settle(
     """
     async with opened(settings, stage) as batch:
         plan = planned(batch, lane, recompute=recompute)
-        return len(plan.todo) or completed(batch, plan)
+        return len(plan.todo) or completed(batch, plan, {})
 
 
 def _report(settings: Settings, receipt: Receipt) -> None:

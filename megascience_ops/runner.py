@@ -24,7 +24,7 @@ from megascience_ops.errors import ContractError
 from megascience_ops.progress import teller
 from megascience_ops.receipts import Effort, PartFacts, Receipt, fingerprint
 from megascience_ops.rows import Row
-from megascience_ops.shards import Shards
+from megascience_ops.shards import Found, Shards
 from megascience_ops.stage import DatasetStage, RowStage, Stage
 
 log = logging.getLogger(__name__)
@@ -66,14 +66,15 @@ async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False
     """
     began = time.monotonic()
     plan = planned(batch, lane, recompute=recompute)
+    computed: dict[int, Found] = {}
     if plan.todo:
         from megascience_ops.computing import Computation  # where nothing has to be computed, it loads for nothing
 
         config = batch.settings.of(batch.stage.name, batch.stage.config)
         remove_leftovers()
         tell = teller(batch.store, batch.folder(), plan.fingerprint, lane.number, lane.of)
-        await Computation(batch, config, Shards(batch)).compute(plan.todo, tell)
-    return completed(batch, plan, time.monotonic() - began)
+        computed = await Computation(batch, config, Shards(batch)).compute(plan.todo, tell)
+    return completed(batch, plan, computed, time.monotonic() - began)
 
 
 def planned(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False) -> Plan:
@@ -99,25 +100,25 @@ def planned(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False) -> Pla
     return Plan(reads, wanted, whole, number, salt, todo=todo)
 
 
-def completed(batch: Batch, plan: Plan, seconds: float = 0.0) -> Receipt | None:
+def completed(batch: Batch, plan: Plan, computed: Mapping[int, Found], seconds: float = 0.0) -> Receipt | None:
     """The receipt of a stage whose shards are all there, written unless it stands; None where some are missing.
 
-    `seconds` is what computing the shards of `plan.todo` took.
+    `computed` are the shards of `plan.todo` by number, which took so many `seconds`; the others are looked up.
     """
     stage, shards, config = batch.stage, Shards(batch), batch.settings.of(batch.stage.name, batch.stage.config)
     if plan.stands:
         gates.check(stage.name, config, plan.stands.parts)
         log.info("%s: nothing to compute, receipt %d stands", stage.name, plan.stands.number)
         return plan.stands.model_copy(update={"computed_parts": 0})
-    wanted, todo = plan.wanted, plan.todo
-    if missing := [shard for shard in wanted if not shards.has(shard)]:
+    wanted = plan.wanted
+    if missing := [shard for shard in wanted if shard.part not in computed and not shards.has(shard)]:
         log.info("%s: %d of %d shards are left to other lanes", stage.name, len(missing), len(wanted))
         return None
-    parts = [shards.facts(shard) for shard in wanted]
+    there = [computed.get(shard.part) or shards.found(shard) for shard in wanted]
+    parts = [facts for facts, _ in there]
     warnings = gates.check(stage.name, config, parts)
-    efforts = {facts.part: shards.effort(facts) for facts in parts}
-    effort = receipts.summed(efforts.values())
-    decoded = _decoded(efforts[shard.part] for shard in todo)
+    effort = receipts.summed(effort for _, effort in there)
+    decoded = _decoded(effort for _, effort in computed.values())
     finished = datetime.now(UTC)
     receipt = Receipt(
         number=plan.number,
@@ -130,12 +131,12 @@ def completed(batch: Batch, plan: Plan, seconds: float = 0.0) -> Receipt | None:
         reads=plan.reads,
         config=identity(config),
         engine=dict(batch.engine.identity) if batch.engine else {},
-        server=batch.engine.facts() if batch.engine and todo else {},
+        server=batch.engine.facts() if batch.engine and computed else {},
         prompts={prompt.name: prompt.digest for prompt in stage.prompts},
         parts=parts,
         warnings=warnings,
         effort=effort,
-        computed_parts=len(todo),
+        computed_parts=len(computed),
         tokens_per_second=round(decoded / seconds, 1) if seconds else 0.0,
         money=_money(batch.settings.prices, effort),
         measured=_measured(stage, parts),

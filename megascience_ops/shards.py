@@ -22,6 +22,8 @@ from megascience_ops.storage import file_sha256
 
 log = logging.getLogger(__name__)
 
+Found = tuple[PartFacts, Effort]  # a shard that is there, and what computing it took, where that is known
+
 
 class Shards:
     """The shards of one stage of one batch."""
@@ -84,13 +86,14 @@ class Shards:
             self._store.put(self._path(shard), rows)
         return self.facts(shard)
 
-    def effort(self, facts: PartFacts) -> Effort:
-        """What computing a shard took, where that is known."""
+    def found(self, shard: Shard) -> Found:
+        """A shard that is there."""
+        facts = self.facts(shard)
         content = self._store.find(self._effort_path(facts))
         try:
-            return Effort.model_validate_json(content) if content else Effort()
+            return facts, Effort.model_validate_json(content) if content else Effort()
         except ValidationError:  # a damaged one is not worth a stage
-            return Effort()
+            return facts, Effort()
 
     def _path(self, shard: Shard) -> str:
         name = self._part.format(part=shard.part, fingerprint=shard.fingerprint[:8])

@@ -1,4 +1,4 @@
-"""How often storage is asked to plan a batch: on S3 each question is a request, and batches become many."""
+"""How often storage is asked: on S3 each question is a request, and batches and shards become many."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.s3_server import S3
 
 ALWAYS = 4  # three listings (landing zone, batches, receipts), and textbooks.csv
+AROUND = 6  # the receipts of this stage and of the one before, and how far it is, at the beginning and at the end
 
 
 @pytest.fixture
@@ -52,3 +53,12 @@ async def plan(river: River) -> Plan:
     """What is left to do of the first stage."""
     async with opened(river.settings, "discover_books") as batch:
         return planned(batch)
+
+
+def test_a_stage_asks_five_times_for_each_shard(river: River, s3: S3) -> None:
+    """Is it there, what comes in, what it took, its rows, and those again as they have arrived."""
+    asyncio.run(river.stage("discover_books"))
+    before = s3.asked
+    receipt = asyncio.run(river.stage("screen_books"))
+    assert receipt is not None and receipt.total("rows_out") == 3
+    assert s3.asked - before == AROUND + 5 * len(receipt.parts)

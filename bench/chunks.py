@@ -28,8 +28,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 
-from gold.markup import Item, chapters, items, plain
-from triage import whole
+from gold.markup import Item, chapters, items, plain, whole
 
 from megascience_ops.books.blocks import Block, find_blocks
 from megascience_ops.books.chunks import chunk

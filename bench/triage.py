@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from extraction import in_key
-from gold.markup import Item, chapters, items
+from gold.markup import Item, chapters, items, whole
 from gold.typesetting import typeset
 
 from megascience_ops.books.apart import CONTEXT
@@ -67,14 +67,6 @@ def placed(gold: list[Item], found: list[Passage]) -> list[int]:
 def _pairs(text: str) -> set[tuple[str, str]]:
     words = re.findall(r"[a-z]{2,}|\d+", text.lower())
     return set(zip(words, words[1:], strict=False))
-
-
-def whole(folder: Path, out: Path) -> Path:
-    """The Markdown files of a book as one, in the order of its summary."""
-    names = re.findall(r"\(contents/(\w+)\.md\)", (folder / "SUMMARY.md").read_text("utf-8"))
-    files = [file for name in names if (file := folder / "contents" / f"{name}.md").exists()]
-    out.write_text("\n\n".join(file.read_text("utf-8") for file in files), "utf-8")
-    return out
 
 
 def report(name: str, gold: list[Item], path: Path, max_tokens: int, context: int | None) -> None:

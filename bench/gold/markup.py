@@ -77,6 +77,14 @@ def chapters(folder: Path) -> list[Chapter]:
     return [chapter for chapter in read if chapter.sections]
 
 
+def whole(folder: Path, out: Path) -> Path:
+    """The Markdown files of a book as one, in the order of its summary."""
+    names = re.findall(r"\(contents/(\w+)\.md\)", (folder / "SUMMARY.md").read_text("utf-8"))
+    files = [file for name in names if (file := folder / "contents" / f"{name}.md").exists()]
+    out.write_text("\n\n".join(file.read_text("utf-8") for file in files), "utf-8")
+    return out
+
+
 def items(chapter: Chapter) -> list[Item]:
     """The answered exercises and the worked examples of a chapter. Every exercise counts for the numbers."""
     found: list[Item] = []

@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import groupby
 
 from megascience_ops.books.pairs import NOTE_MARK
-from megascience_ops.books.triage import promised
 from megascience_ops.books.units import Unit
 
 CONTEXT = 250  # tokens
@@ -23,7 +22,7 @@ def parted(book: Sequence[Unit], context: int) -> tuple[list[Unit], list[list[in
     The first list gathers what is asked, with the text right before it: all of it, or its last `context` tokens where
     more stands there. The other lists are the stretches of prose that this leaves, a section each.
     """
-    asks = [_asks(unit) for unit in book]
+    asks = [unit.asks for unit in book]
     levels = [unit.level for unit in book]
     for question, note in _footnotes(book, asks):
         asks[note] = True
@@ -57,12 +56,6 @@ def _footnotes(book: Sequence[Unit], asks: Sequence[bool]) -> Iterator[tuple[int
                 yield pointing.pop(block.label), place
             elif asks[place]:
                 pointing.update((mark[1] or mark[2], place) for mark in NOTE_MARK.finditer(block.text))
-
-
-def _asks(unit: Unit) -> bool:
-    first = unit.blocks[0]
-    numbered = first.kind == "list" and first.text.rstrip().endswith("?")  # an exercise whose set has no heading
-    return bool(unit.answers) or numbered or first.kind == "instruction" or promised(unit.blocks, 0) > 0
 
 
 def _lead(book: Sequence[Unit], start: int, end: int, context: int) -> int:

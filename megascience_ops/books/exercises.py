@@ -13,7 +13,7 @@ from megascience_ops.books.labels import option, order
 
 ASKS = ("exercise", "question", "example")
 # "Figure 3.1 Two blocks"; "Figure 3.1 shows two blocks" is a sentence
-_CAPTION = re.compile(r"(?:(?:Figure|Fig\.|Photo)\s+[\dA-Z][\d.\-]*+(?!\s+[a-z]+s?\s)|Photo by\b)[^?]*$|!\[", re.S)
+CAPTION = re.compile(r"(?:(?:Figure|Fig\.|Photo)\s+[\dA-Z][\d.\-]*+(?!\s+[a-z]+s?\s)|Photo by\b)[^?]*$|!\[", re.S)
 
 _TAG = re.compile(r"(?:\*\*)?\[T\](?:\*\*)?\s+")  # some publishers mark what needs a calculator
 _IN_FIGURE = re.compile(r"[^.?!=]{0,12}|[\d.,%−\s-]+")  # a label, the numbers along an axis
@@ -239,7 +239,7 @@ def torn(parts: Sequence[str], text: str) -> bool:
 
 def add_paragraph(parts: list[str], text: str) -> None:
     """Add a paragraph to a question or an answer; a figure's caption is left out, and the labels in the figure too."""
-    if not _CAPTION.match(text):
+    if not CAPTION.match(text):
         parts.append(text)
         return
     while len(parts) > 1 and all(_IN_FIGURE.fullmatch(line) for line in parts[-1].split("\n")):

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from megascience_ops.books.answer_key import written
 from megascience_ops.books.answers import answer_end
 from megascience_ops.books.block import Block
-from megascience_ops.books.exercises import KeyedAnswer
+from megascience_ops.books.exercises import CAPTION, KeyedAnswer
 from megascience_ops.books.markdown import BREAK
 from megascience_ops.books.tokens import Count
+from megascience_ops.books.triage import promised
 
 AFTER = 400  # tokens of what follows a solution: where it ends is not always seen
 HEADS = ("chapter", "section", "heading")
@@ -23,13 +24,15 @@ class Unit:
     """Blocks never parted when they fit: an example with its solution, an exercise with its options.
 
     `first` is the place of its first block in the book, -1 for the rest of a block that was cut. `answers` are those to
-    its blocks, each with the place of its block in `blocks`. `tokens` counts text, spaces and answers.
+    its blocks, each with the place of its block in `blocks`. `tokens` counts text, spaces and answers. `asks`: whether
+    there is something to be had from it, or from that of which it is a piece.
     """
 
     blocks: tuple[Block, ...]
     first: int
     level: int
     tokens: int
+    asks: bool
     answers: tuple[tuple[int, KeyedAnswer], ...] = ()
 
     @property
@@ -60,7 +63,8 @@ def units(
         places = range(first, first + len(members))
         tokens = sum(sizes[place] + printed.get(place, 0) for place in places)
         belonging = tuple((place - first, answer) for place in places for answer in answers.get(place, ()))
-        unit = Unit(tuple(members), first, members[0].level, tokens, belonging)
+        asks = bool(belonging) or _asks(members)
+        unit = Unit(tuple(members), first, members[0].level, tokens, asks, belonging)
         found += (
             [unit] if tokens <= limit else _cut_up(unit, sizes[first : first + len(members)], printed, limit, count)
         )
@@ -88,6 +92,12 @@ def _together(blocks: Sequence[Block], sizes: Sequence[int], after: int | None) 
     return groups
 
 
+def _asks(blocks: Sequence[Block]) -> bool:
+    first = blocks[0]
+    numbered = first.kind == "list" and first.text.rstrip().endswith("?")  # an exercise whose set has no heading
+    return numbered or first.kind == "instruction" or promised(blocks, 0) > 0
+
+
 def _answer_end(blocks: Sequence[Block], index: int, sizes: Sequence[int], after: int) -> int:
     """The block after the solution at `index` and what stays with it: all of it where the book marks its end."""
     end = answer_end(blocks, index)
@@ -102,7 +112,7 @@ def _answer_end(blocks: Sequence[Block], index: int, sizes: Sequence[int], after
 
 def _cut_up(unit: Unit, sizes: Sequence[int], printed: Mapping[int, int], limit: int, count: Count) -> list[Unit]:
     """Its blocks in as few units as hold them, the first as full as can be: a solution's end matters more than what
-    follows it. A block that is longer still is cut further; an answer stays with its block."""
+    follows it, and than what is said of its pictures. A block that is longer still is cut further; an answer stays with its block."""
     pieces: list[Unit] = []
     for offset, (block, size) in enumerate(zip(unit.blocks, sizes, strict=True)):
         place = unit.first + offset
@@ -111,8 +121,10 @@ def _cut_up(unit: Unit, sizes: Sequence[int], printed: Mapping[int, int], limit:
         for number, (part, tokens) in enumerate(parts):
             level = unit.level if not pieces else block.level if number == 0 else 0
             tokens += printed.get(place, 0) if number == 0 else 0
-            pieces.append(Unit((part,), place if number == 0 else -1, level, tokens, answers if number == 0 else ()))
-    return _filled(pieces, limit)
+            first, belonging = (place, answers) if number == 0 else (-1, ())
+            pieces.append(Unit((part,), first, level, tokens, unit.asks, belonging))
+    captions = [piece for piece in pieces if CAPTION.match(piece.blocks[0].text)]
+    return _filled([piece for piece in pieces if piece not in captions] + captions, limit)
 
 
 def _filled(pieces: Sequence[Unit], limit: int) -> list[Unit]:

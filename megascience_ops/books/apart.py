@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import groupby
 
 from megascience_ops.books.pairs import NOTE_MARK
@@ -22,6 +21,7 @@ def parted(book: Sequence[Unit], context: int) -> tuple[list[Unit], list[list[in
     The first list gathers what is asked, with the text right before it: all of it, or its last `context` tokens where
     more stands there. The other lists are the stretches of prose that this leaves, a section each.
     """
+    book = list(book)
     asks = [unit.asks for unit in book]
     levels = [unit.level for unit in book]
     for question, note in _footnotes(book, asks):
@@ -44,7 +44,10 @@ def parted(book: Sequence[Unit], context: int) -> tuple[list[Unit], list[list[in
                 apart = book[first].blocks[0].chapter != book[gathered[-1]].blocks[0].chapter
                 levels[first] = 5 if apart else max(levels[first], SECTION - 1)
             gathered += range(first, end)
-    return [replace(unit, level=level) for unit, level in zip(book, levels, strict=True)], [gathered, *told]
+    for place, level in enumerate(levels):
+        if level != book[place].level:
+            book[place] = book[place]._replace(level=level)
+    return book, [gathered, *told]
 
 
 def _footnotes(book: Sequence[Unit], asks: Sequence[bool]) -> Iterator[tuple[int, int]]:

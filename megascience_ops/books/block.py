@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from megascience_ops.books.lines import Line
 
@@ -16,8 +16,7 @@ Kind = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """A stretch of a book's text that belongs together.
 
     `label` is the printed number (`2.3`, `12`) or, of a head inside a solution, its name (`discussion`); `body` is the
@@ -52,6 +51,9 @@ class Draft:
 
     def finished(self) -> Block:
         """Close the block; a sentence that runs on over a page is joined."""
+        if len(self.lines) == 1:
+            return Block(self.kind, self.label, self.lines[0].text, self.lines[0].page, self.level, self.body[0],
+                         self.chapter, self.section, self.region)  # fmt: skip
         text, turns, page = "", [], self.lines[0].page
         for line in self.lines:
             if text and line.page != page and line.fresh == 0:  # a sentence that runs on over the page

@@ -35,7 +35,7 @@ def _front_matter(blocks: list[Block], n_pages: int) -> list[Block]:
         return blocks
     kept = ("example", "exercise", "question", "answer", "solution", "answer_key")
     return [
-        Block("front_matter", b.label, b.text, b.page, b.level, b.body, turns=b.turns)
+        b._replace(kind="front_matter", chapter="", section="", region="body")
         if i < first and b.kind not in kept
         else b
         for i, b in enumerate(blocks)

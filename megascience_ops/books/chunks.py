@@ -114,14 +114,17 @@ def _before(book: Sequence[Unit], start: int, overlap: int) -> range:
 
 def _sections(blocks: Sequence[Block]) -> list[str]:
     """For each block the path of headings it stands under, such as `Chapter 2 Motion > 2.3 Vectors`."""
-    chapter, section, paths = "", "", []
+    chapter, section, paths = "", "", list[str]()
+    head, path = None, ""  # of the block before
     for block in blocks:
         if block.kind == "chapter":
             chapter, section = _head(block.text), ""
         elif block.kind == "section":
             section = _head(block.text)
-        path = dict.fromkeys([chapter, section, _head(block.section)])  # each once, in their order
-        paths.append(" > ".join(part for part in path if part))
+        if block.kind in ("chapter", "section") or block.section != head:
+            head = block.section
+            path = " > ".join(part for part in dict.fromkeys([chapter, section, _head(head)]) if part)  # each once
+        paths.append(path)
     return paths
 
 

@@ -11,6 +11,7 @@ from megascience_ops.books.labels import Mark
 from megascience_ops.books.lines import Line
 from megascience_ops.books.place import Place
 
+_PAGE_NUMBER = re.compile(r"^\d{1,4}\s|\s\d{1,4}$")
 _BREAK = re.compile(r"(?:\* ?){3,}|-{3,}|_{3,}")  # a rule between two parts of a text
 
 
@@ -44,7 +45,7 @@ class Finder(Place):
     def _running_head(self, index: int, text: str) -> Mark | None:
         """A heading met again at the top of a page, with the number of the page, where the reader left it in."""
         top = index > 0 and self.lines[index - 1].page != self.lines[index].page
-        if not top or len(text) > 90 or not re.search(r"^\d{1,4}\s|\s\d{1,4}$", text):
+        if not top or len(text) > 90 or not _PAGE_NUMBER.search(text):
             return None
         letters = place.letters(re.sub(r"^\d{1,4}\s+|\s+\d{1,4}$", "", text))
         return Mark("footnote", "head", text, 0) if letters and letters in self.heads else None
@@ -137,7 +138,8 @@ class Finder(Place):
 
     def _labelled(self, index: int, text: str, line: Line) -> Mark | None:
         expected = bool(self.open) and not self.answered
-        if line.fresh or text.isupper() or (self.open == "example" and labels.alone(text)):
+        fresh = line.fresh or text.isupper() or (self.open == "example" and labels.alone(text))
+        if fresh and labels.announces(text):
             if (found := labels.example(text)) and (line.fresh or not found.rest):
                 self.open, self.answered = "example", False
                 return found
@@ -149,15 +151,15 @@ class Finder(Place):
             if found := labels.answer(text, expected=expected):
                 self.answered = True
                 return found
-            if expected and self.open == "q" and (answer := self._short_answer(index, text)):
-                self.answered = True
-                return answer
             if found := labels.question(text):
                 self.open = "q" if re.match(r"[Qq]\b|[Qq]\d", text) else "question"
                 self.answered = False
                 self.last = labels.order(found.label) or self.last
                 self.unnumbered = not found.label
                 return found
+        elif fresh and expected and self.open == "q" and (answer := self._short_answer(index, text)):
+            self.answered = True
+            return answer
         return self._item(index, text, line)
 
     def _short_answer(self, index: int, text: str) -> Mark | None:

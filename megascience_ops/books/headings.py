@@ -18,6 +18,8 @@ _GOES_ON = re.compile(
 )
 _CHAPTER = re.compile(r"(?:chapter|unit|part|lecture|module)\s+(\d{1,3}|[IVXL]{1,6}|[A-Z])\b[.:\s—–-]*(.{0,90})$", re.I)
 _APPENDIX = re.compile(r"appendix(?:\s+([A-Z]|\d{1,2}))?\b[.:\s—–-]*(.{0,90})$", re.I)
+_CHAPTERS = tuple("cuplma")
+_SECTIONS = tuple("§sS0123456789")
 _SECTION = re.compile(r"(?:§\s*|section\s+)?(\d{1,2}(?:\.\d{1,2}){1,3})\.?\s+(\S.{1,90})$", re.I)
 _PRACTICE = re.compile(r"check your (?:understanding|learning)|self-check|practice", re.I)
 _EXERCISE_WORDS = frozenset(
@@ -61,19 +63,34 @@ _REGIONS = {
 }
 
 
-# A word of each heading that opens a part of a book
-_OPENS = re.compile(
-    r"content|preface|foreword|acknowledg|copyright|about the|referenc|bibliograph|works|reading|index|glossary|key"
-    r"|list of|summary|review|recap|answer|solution|exercise|problem|question|quiz|choice|true|blank|practice",
-    re.I,
+_FIRST_WORDS = _EXERCISE_WORDS | _KEY_WORDS
+_FIRST_WORDS |= frozenset(
+    re.findall(
+        r"\S+",
+        "brief table detailed contents preface foreword acknowledgement acknowledgements acknowledgment "
+        "acknowledgments copyright about references bibliography works further suggested notes subject author "
+        "alphabetical index glossary list summary recap",
+    )
 )
+_BETWEEN, _NUMBER = re.compile(r"[\s,:]+"), re.compile(NUMBER)
+_NO_TITLE = re.compile(r"[=<>≈→∑∫√+×|\\]|\d\s*$|\^\{|_\{|\b[A-Za-z]\(")
+_CAPITAL = re.compile(r"[A-Z“\"]")
+_LETTERS = re.compile(r"[A-Za-z]{4}")
 _LEADING = re.compile(rf"^(?:{NUMBER}\.?\s+)")
 _LONG = 90
 
 
+def _begins_heading(text: str) -> bool:
+    """Whether the first word, a number before it left out, can begin a heading that opens a part of a book."""
+    for word in text.split(None, 3):
+        if not word[0].isdigit():
+            return word.strip(".,:").lower() in _FIRST_WORDS
+    return False
+
+
 def region_of(text: str) -> str | None:
     """Say which part of a book a heading opens: exercises, answer_key, index, ...; None for any other line."""
-    if len(text) > _LONG or not _OPENS.search(text):
+    if len(text) > _LONG or not _begins_heading(text):
         return None  # as nearly every line, and soon told
     head = _LEADING.sub("", text.strip()).strip(" .:")
     if not head or len(head) > 70:
@@ -81,7 +98,7 @@ def region_of(text: str) -> str | None:
     for region, pattern in _REGIONS.items():
         if pattern.fullmatch(head):
             return region
-    words = [word for word in re.split(r"[\s,:]+", head.lower()) if word and not re.fullmatch(NUMBER, word)]
+    words = [word for word in _BETWEEN.split(head.lower()) if word and not _NUMBER.fullmatch(word)]
     if len(words) > 8:
         return None
     if _KEY_NOUNS.search(head) and all(word in _KEY_WORDS for word in words):
@@ -101,6 +118,8 @@ def asks(text: str) -> bool:
 
 def chapter(text: str) -> Mark | None:
     """Read `Chapter 3 Title`, `Appendix B`."""
+    if text[:1].lower() not in _CHAPTERS:
+        return None
     chapter, appendix = _CHAPTER.match(text), _APPENDIX.match(text)
     if not chapter and not appendix:
         return None
@@ -118,7 +137,7 @@ def chapter(text: str) -> Mark | None:
 
 def section(text: str) -> Mark | None:
     """Read `2.3 Title`: a short line that is no sentence."""
-    found = _SECTION.match(text)
+    found = _SECTION.match(text) if text[:1] in _SECTIONS else None
     if not found:
         return None
     title = re.sub(r"\^\{\d+\}$", "", found.group(2))
@@ -134,10 +153,6 @@ def title(text: str) -> bool:
     words = text.split()
     if not 1 <= len(words) <= 10 or _END.search(text) or _GOES_ON.search(text) or len(text) > 80:
         return False
-    if (
-        not re.match(r"[A-Z“\"]", text)
-        or _RUNNING.match(text)
-        or re.search(r"[=<>≈→∑∫√+×|\\]|\d\s*$|\^\{|_\{|\b[A-Za-z]\(", text)
-    ):
+    if not _CAPITAL.match(text) or _RUNNING.match(text) or _NO_TITLE.search(text):
         return False
-    return bool(re.search(r"[A-Za-z]{4}", text)) and sum(len(word) for word in words if word.isalpha()) * 2 >= len(text)
+    return bool(_LETTERS.search(text)) and sum(len(word) for word in words if word.isalpha()) * 2 >= len(text)

@@ -1,6 +1,7 @@
 """What a printed line announces: an example, an exercise, a question, a solution, an answer, a numbered item."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -50,10 +51,24 @@ _PRACTICE = re.compile(
     r"check your (?:understanding|learning)|guided practice|try it|your turn|self-check|practice", re.I
 )
 _ITEM = re.compile(rf"(?:\(?({NUMBER})(?:[.)]\)?|:)(?=\s|$|\()|\[({NUMBER})\]|({NUMBER})(?=\s+\S))\s*(.*)$", re.S)
+_WORDS = re.compile(
+    r"worked|solved|sample|illustrat|example|problem|solution|model|full|correct|final|short|ans|strategy|approach|plan"
+    r"|set|analy[sz]|evaluate|assess|discussion|significance|check|comment|remark|explanation|reasoning|hint|question"
+    r"|review|q|exercise|practice|guided|try|self|quick|concept|your",
+    re.I,
+)
+_NOTES = tuple("^[0123456789")
+_NUMBERS = tuple("([0123456789")
 _OPTION = re.compile(r"(?:\(([A-Ha-h])\)|([A-Ha-h])[.)])\s+(?=\S)")
 _FOOTNOTE = re.compile(r"(?:\^\{(\d{1,3})\}\s*|\[\^(\d{1,3})\]:\s*|(\d{1,2})(?=[A-Z(“\"]))(\S.*)$", re.S)
 
 
+def announces(text: str) -> bool:
+    """Whether a line begins with a word by which anything is labelled. Most do not, and are soon told."""
+    return bool(_WORDS.match(text))
+
+
+@lru_cache(8192)  # a line is read again by those before it
 def bare(line: str) -> str:
     """Give the line without Markdown heading marks and without emphasis round its first words."""
     text = line.strip()
@@ -140,8 +155,11 @@ def alone(text: str) -> bool:
     return bool(re.fullmatch(r"(?:Strategy|Solution|Discussion|Significance)(?: for \([a-z]\))?:?", text))
 
 
+@lru_cache(8192)
 def item(text: str) -> Mark | None:
     """Read a numbered item: `12. ...`, `12) ...`, `(12) ...`, `3.4 ...`, `1.1.104: ...`."""
+    if text[:1] not in _NUMBERS:
+        return None
     found = _ITEM.match(text)
     if not found:
         return None
@@ -159,12 +177,13 @@ def option(text: str) -> str | None:
 
 def footnote(text: str) -> Mark | None:
     """Read a footnote as it is printed: `^{4} Text`, `4Text`, `[^4]: Text`."""
-    found = _FOOTNOTE.match(text)
+    found = _FOOTNOTE.match(text) if text[:1] in _NOTES else None
     if not found:
         return None
     return Mark("footnote", found.group(1) or found.group(2) or found.group(3), found.group(4), 0)
 
 
+@lru_cache(8192)
 def order(label: str) -> tuple[int, ...]:
     """Give the numbers of a label, so that labels can be compared; letters are left out."""
     return tuple(int(part) for part in re.findall(r"\d+", label))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 _ENDS = '.?!:;”")]}'
 _OPEN = re.compile(r"(?:,|-|\b(?:the|of|and|a|an|to|in|is|by))$")
@@ -21,8 +20,7 @@ class PageText(Protocol):
     def text(self) -> str: ...  # noqa: D102
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A line, its page, and how surely something new begins: 2 after a blank line, 1 after a full stop, else 0."""
 
     text: str

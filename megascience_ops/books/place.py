@@ -10,6 +10,8 @@ from megascience_ops.books.block import Draft, Kind
 from megascience_ops.books.labels import Mark
 from megascience_ops.books.lines import Line
 
+_NO_LETTERS = re.compile(r"^chapter|[^a-z]")
+
 
 @dataclass
 class Place:
@@ -74,4 +76,4 @@ class Place:
 
 def letters(text: str) -> str:
     """Give the letters of a heading, by which it is known again."""
-    return re.sub(r"^chapter|[^a-z]", "", text.lower())
+    return _NO_LETTERS.sub("", text.lower())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from megascience_ops.books.answer_key import written
 from megascience_ops.books.answers import answer_end
@@ -19,8 +19,7 @@ HEADS = ("chapter", "section", "heading")
 SPACE = 1  # tokens of the blank line between two blocks
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(NamedTuple):
     """Blocks never parted when they fit: an example with its solution, an exercise with its options.
 
     `first` is the place of its first block in the book, -1 for the rest of a block that was cut. `answers` are those to
@@ -112,7 +111,8 @@ def _answer_end(blocks: Sequence[Block], index: int, sizes: Sequence[int], after
 
 def _cut_up(unit: Unit, sizes: Sequence[int], printed: Mapping[int, int], limit: int, count: Count) -> list[Unit]:
     """Its blocks in as few units as hold them, the first as full as can be: a solution's end matters more than what
-    follows it, and than what is said of its pictures. A block that is longer still is cut further; an answer stays with its block."""
+    follows it, and than what is said of its pictures. A block that is longer still is cut further; an answer stays with
+    its block."""
     pieces: list[Unit] = []
     for offset, (block, size) in enumerate(zip(unit.blocks, sizes, strict=True)):
         place = unit.first + offset
@@ -123,8 +123,8 @@ def _cut_up(unit: Unit, sizes: Sequence[int], printed: Mapping[int, int], limit:
             tokens += printed.get(place, 0) if number == 0 else 0
             first, belonging = (place, answers) if number == 0 else (-1, ())
             pieces.append(Unit((part,), first, level, tokens, unit.asks, belonging))
-    captions = [piece for piece in pieces if CAPTION.match(piece.blocks[0].text)]
-    return _filled([piece for piece in pieces if piece not in captions] + captions, limit)
+    pieces.sort(key=lambda piece: bool(CAPTION.match(piece.blocks[0].text)))  # those of pictures last
+    return _filled(pieces, limit)
 
 
 def _filled(pieces: Sequence[Unit], limit: int) -> list[Unit]:
@@ -136,8 +136,7 @@ def _filled(pieces: Sequence[Unit], limit: int) -> list[Unit]:
             found.append(piece)
             continue
         answers = tuple((len(last.blocks) + at, answer) for at, answer in piece.answers)
-        found[-1] = replace(
-            last,
+        found[-1] = last._replace(
             blocks=last.blocks + piece.blocks,
             tokens=last.tokens + piece.tokens,
             answers=last.answers + answers,
@@ -154,7 +153,7 @@ def _split(block: Block, size: int, limit: int, count: Count) -> list[tuple[Bloc
         turns = tuple((at - place, page) for at, page in block.turns if place <= at < place + len(text))
         page = max((page for at, page in block.turns if at <= place), default=block.page)
         label = block.label if not parts else ""
-        parts.append((replace(block, label=label, text=text, page=page, body=text, turns=turns), tokens))
+        parts.append((block._replace(label=label, text=text, page=page, body=text, turns=turns), tokens))
         place += len(text)
     return parts
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from megascience_ops.books.pairs import NOTE_MARK
 from megascience_ops.books.units import Unit
 
 CONTEXT = 250  # tokens
 SECTION = 4  # the strength of the cut before a section
+GAP = 5  # tokens at most of the mark where text is left out
 
 _SENTENCE = re.compile(r"[A-Z“\"*(][^\n]{40}|[A-Z][^\n]*[:?]$", re.M)  # neither the rest of one, nor a formula
 
@@ -44,9 +45,9 @@ def parted(book: Sequence[Unit], context: int) -> tuple[list[Unit], list[list[in
                 apart = book[first].blocks[0].chapter != book[gathered[-1]].blocks[0].chapter
                 levels[first] = 5 if apart else max(levels[first], SECTION - 1)
             gathered += range(first, end)
-    for place, level in enumerate(levels):
-        if level != book[place].level:
-            book[place] = book[place]._replace(level=level)
+    for before, place in pairwise(gathered):
+        gap = GAP if before + 1 < place else 0
+        book[place] = book[place]._replace(level=levels[place], tokens=book[place].tokens + gap)
     return book, [gathered, *told]
 
 

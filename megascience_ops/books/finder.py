@@ -121,7 +121,8 @@ class Finder(Place):
         if found is None:
             return None
         number = labels.order(found.label)
-        gap = 150 if numbering.rises(self.lines, index, number) else 12 if line.fresh == 0 else 40
+        rises = numbering.rises(self.lines, index, number) or self._listed(index, number)
+        gap = 150 if rises else 12 if line.fresh == 0 else 40
         if not numbering.follows(self.last, number, gap):
             if not numbering.begins_anew(self.lines, index, number, self.last):
                 return None
@@ -129,6 +130,15 @@ class Finder(Place):
                 self.chapter = str(int(self.chapter) + 1)  # its head was lost with the running heads
         self.last, self.worded = number, worded is not None
         return Mark("answer_key", found.label, found.rest, 2)
+
+    def _listed(self, index: int, number: tuple[int, ...]) -> bool:
+        """Whether an answer of one line stands above this line of a key, and below it a greater number or its end."""
+        if not self.blocks[-1].label or len(self.blocks[-1].lines) > 1:
+            return False
+        below = self.following(index)
+        if found := labels.item(below):
+            return labels.order(found.label) > number
+        return not below or headings.chapter(below) is not None
 
     def _instruction(self, index: int, text: str) -> Mark | None:
         if self.unnumbered or not instructs(self.lines, index):

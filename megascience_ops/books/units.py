@@ -16,7 +16,7 @@ from megascience_ops.books.triage import promised
 
 AFTER = 400  # tokens of what follows a solution: where it ends is not always seen
 HEADS = ("chapter", "section", "heading")
-SPACE = 1  # tokens of the blank line between two blocks
+_SENTENCE = "It is so."
 
 
 class Unit(NamedTuple):
@@ -55,7 +55,9 @@ def units(
     answers: dict[int, list[KeyedAnswer]] = {}
     for answer in keyed:
         answers.setdefault(answer.index, []).append(answer)
-    sizes = [tokens + SPACE for tokens in count([block.text for block in blocks])]
+    once, twice = count([_SENTENCE, f"{_SENTENCE}\n\n{_SENTENCE}"])
+    blank = max(1, twice - 2 * once)  # tokens of the blank line between two blocks
+    sizes = [tokens + blank for tokens in count([block.text for block in blocks])]
     printed = dict(zip(answers, count([_printed(some) for some in answers.values()]), strict=True))
     found = []
     for first, members in _together(blocks, sizes, after):

@@ -16,6 +16,7 @@ _STACK = re.compile(r"(?<![A-Za-z])([A-Za-zµω]) \(([2-4])\)/\((0|1|[ifxyzn]|0[
 _CAPTION_LINE = re.compile(
     r"\n(?:Figure|Fig\.)\s+\d[\d.\-]*+(?:$|\s+[A-Z(“][^?\n]*$)|\A(?:Figure|Fig\.)\s+\d[\d.\-]*+\n", re.M
 )
+_RULE = re.compile(r"\s*\*(?: \*){2,}\s*")  # `* * *`, a line drawn by whoever converted the book
 _TAG = re.compile(
     r"^(?:integrated concepts?|professional applications?|unreasonable results?|challenge(?: problems?)?"
     r"|critical thinking)[:.]?\s+(?=[A-Z(])",
@@ -96,7 +97,7 @@ def damage(question: str, answer: str | None) -> str | None:
 def _tidy(text: str) -> str:
     text = _SPLIT_NUMBER.sub(r"\1.\2", _FRACTION.sub(r"/(\1)", text.strip()))
     text = _CAPTION_LINE.sub("", text) if not _CAPTION_LINE.fullmatch(text) else text
-    text = _STACK.sub(r"\1_{\3}^{\2}", text)
+    text = _RULE.sub("\n", _STACK.sub(r"\1_{\3}^{\2}", text))
     text = re.sub(r"(?:\s{1,3}|^)[“\"]\)(?=\s|$)|\*{2,}", "", text)
     return "\n\n".join(part for part in text.split("\n\n") if re.search(r"\w", part)).strip()
 

@@ -57,6 +57,11 @@ def test_pairs_example_over_a_page_with_a_figure_between() -> None:
     ]
 
 
+def test_pairs_rule_drawn_by_a_converter_is_no_part_of_an_answer() -> None:
+    text = "Question 3. How far does it stretch?\n\nAnswer: (a) 9 cm * * * (b) This seems reasonable for a rope."
+    assert found(text)[0][1] == "(a) 9 cm\n(b) This seems reasonable for a rope."
+
+
 def test_pairs_sentence_about_a_figure_is_no_caption() -> None:
     """`Figure 3.2 shows ...` is the question; `Figure 3.2 A block` below it is not."""
     text = (

@@ -141,6 +141,14 @@ def test_join_key_that_leaves_out_many_numbers() -> None:
     assert found == {"What is 9 times two": "18 s", "What is 75 times two": "150 s", "What is 79 times two": "158 s"}
 
 
+def test_join_key_whose_numbers_leap_twice() -> None:
+    """An answer of one line above, a greater number below: the number between is one, though it begins `43. 4×`."""
+    asked = "\n\n".join(f"{n}. What is {n} times two?" for n in range(1, 100))
+    key = "Answers\n\n21. 102 N\n43. 4×10^{4} molecules\n95. (a) 4.32 m/s"
+    found = answers(f"Chapter 1 Numbers\n\n{PROSE}\n\nExercises\n\n{asked}", key)
+    assert list(found.values()) == ["102 N", "4×10^{4} molecules", "(a) 4.32 m/s"]
+
+
 def test_join_key_at_the_back_by_chapter() -> None:
     """Numbers that restart are told apart by chapter, odd-only or not, with a page head in between."""
     key = "Answers to Exercises\n\nChapter 1\n\n1. 49 kPa\n\n3. A force."

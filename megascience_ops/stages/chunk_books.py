@@ -80,4 +80,4 @@ def _chunk(book: DigitizedBook, place: int, passage: Passage, config: Config) ->
     )
 
 
-STAGE = RowStage("chunk_books", DigitizedBook, Chunk, run, Config, version=6)
+STAGE = RowStage("chunk_books", DigitizedBook, Chunk, run, Config, version=7)

@@ -66,9 +66,11 @@ def units(
         belonging = tuple((place - first, answer) for place in places for answer in answers.get(place, ()))
         asks = bool(belonging) or _asks(members)
         unit = Unit(tuple(members), first, members[0].level, tokens, asks, belonging)
-        found += (
-            [unit] if tokens <= limit else _cut_up(unit, sizes[first : first + len(members)], printed, limit, count)
-        )
+        if tokens <= limit:
+            found.append(unit)
+        else:
+            order = range(len(members)) if after is None else _pictures_last(members)
+            found += _cut_up(unit, order, sizes[first : first + len(members)], printed, limit, count)
     return found
 
 
@@ -111,21 +113,26 @@ def _answer_end(blocks: Sequence[Block], index: int, sizes: Sequence[int], after
     return end
 
 
-def _cut_up(unit: Unit, sizes: Sequence[int], printed: Mapping[int, int], limit: int, count: Count) -> list[Unit]:
+def _pictures_last(blocks: Sequence[Block]) -> list[int]:
+    """Their places in an order in which what is said of pictures comes last: the solution matters more."""
+    return sorted(range(len(blocks)), key=lambda place: bool(CAPTION.match(blocks[place].text)))
+
+
+def _cut_up(
+    unit: Unit, order: Sequence[int], sizes: Sequence[int], printed: Mapping[int, int], limit: int, count: Count
+) -> list[Unit]:
     """Its blocks in as few units as hold them, the first as full as can be: a solution's end matters more than what
-    follows it, and than what is said of its pictures. A block that is longer still is cut further; an answer stays with
-    its block."""
+    follows it. A block that is longer still is cut further; an answer stays with its block."""
     pieces: list[Unit] = []
-    for offset, (block, size) in enumerate(zip(unit.blocks, sizes, strict=True)):
-        place = unit.first + offset
+    for offset in order:
+        block, place = unit.blocks[offset], unit.first + offset
         answers = tuple((0, answer) for at, answer in unit.answers if at == offset)
-        parts = _split(block, size, limit, count)
+        parts = _split(block, sizes[offset], limit, count)
         for number, (part, tokens) in enumerate(parts):
             level = unit.level if not pieces else block.level if number == 0 else 0
             tokens += printed.get(place, 0) if number == 0 else 0
             first, belonging = (place, answers) if number == 0 else (-1, ())
             pieces.append(Unit((part,), first, level, tokens, unit.asks, belonging))
-    pieces.sort(key=lambda piece: bool(CAPTION.match(piece.blocks[0].text)))  # those of pictures last
     return _filled(pieces, limit)
 
 

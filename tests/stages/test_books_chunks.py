@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
@@ -76,6 +77,24 @@ def test_example_keeps_its_context_where_a_passage_ends() -> None:
     found = [passage.text for passage in cut("\n\n".join(parts), 400) if "How large" in passage.text]
     assert len(found) > 2
     assert all(text.count("How large") == text.count("41 Pa") == text.count("nkT") / 3 for text in found)
+
+
+def test_example_too_long_has_its_solution_before_its_pictures() -> None:
+    picture = f"![{'A gas in a vessel, drawn as dots. ' * 20}](vessel.jpg)"
+    question, solution = EXAMPLE.format(2.1).split("\n\nSolution")
+    found = [passage.text for passage in cut(f"{question}\n\n{picture}\n\nSolution{solution}", 120)]
+    assert "How large" in found[0]
+    assert "41 Pa" in found[0]
+    assert "drawn as dots" in "".join(found[1:])
+
+
+def test_blank_lines_count_as_the_tokenizer_counts_them() -> None:
+    def by_words_and_line_ends(texts: Sequence[str]) -> list[int]:
+        return [len(re.findall(r"\w+|\n", text)) for text in texts]
+
+    found = cut("\n\n".join(f"Gas {n} presses." for n in range(200)), 100, by_words_and_line_ends)
+    assert len(found) > 9
+    assert max(by_words_and_line_ends([passage.text for passage in found])) <= 100
 
 
 def test_prose_passages_end_with_their_sections() -> None:

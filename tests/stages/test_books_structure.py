@@ -1,5 +1,6 @@
 """Blocks, answer keys joined to exercises, passages: on small texts that are printed as books print them."""
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from megascience_ops.books.block import LEFT_OUT
 from megascience_ops.books.blocks import Block, find_blocks
 from megascience_ops.books.chunks import chunk, page_of
 from megascience_ops.books.exercises import KeyedAnswer, join_answers
@@ -274,8 +276,11 @@ PAGES = st.lists(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=60
 @settings(max_examples=60, deadline=None)
 @given(PAGES, st.integers(20, 400))
 def test_structure_any_text_nothing_is_lost(pages: list[list[str]], limit: int) -> None:
-    """Whatever stands on the pages, all of it stands in the passages, in order."""
+    """Whatever stands on the pages, all of it stands in the passages; in order, where nothing is gathered."""
     texts = ["\n\n".join(pieces) for pieces in pages]
     blocks = find_blocks(book(*texts))
     joined: list[KeyedAnswer] = join_answers(blocks)
-    assert flat("".join(p.text for p in chunk(blocks, joined, limit))) == flat("".join(texts))
+    whole = flat("".join(texts))
+    assert flat("".join(p.text for p in chunk(blocks, joined, limit, context=None))) == whole
+    gathered = flat("".join(p.text for p in chunk(blocks, joined, limit, context=limit // 4)))
+    assert Counter(gathered.replace(LEFT_OUT, "")) == Counter(whole.replace(LEFT_OUT, ""))

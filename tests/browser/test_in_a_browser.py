@@ -55,10 +55,12 @@ def test_browser_from_the_form_to_a_row_and_a_stage_redone(ui: Ui, page: Page) -
     run = f"{ui.url}/dags/{DAG}/runs/{ui.newest_run()['dag_run_id']}"
 
     # the run: its tab shows a stage at work, then all of them done
+    page.goto(run)
+    page.get_by_role("link", name="Curation").last.click()
+    frame = page.frame_locator("iframe")
+    frame.locator("tr[data-stage=publish]").wait_for()
     with ui.held_at_work() as stage:
-        page.goto(run)
-        page.get_by_role("link", name="Curation").last.click()
-        frame = page.frame_locator("iframe")
+        frame.locator("html").evaluate("dispatchEvent(new Event('hashchange'))")  # which has the page look at once
         at_work = frame.locator(f"tr[data-stage={stage}].running")
         at_work.wait_for()
         assert re.search(r"\d+ of \d+ rows", at_work.inner_text())

@@ -34,7 +34,8 @@ class Place(Frozen):
 class Batch:
     """The textbooks that one run curates, as the stage that runs sees them.
 
-    `own`: the shards that this worker is about to compute, by number, each with its fingerprint.
+    `own`: the shards that this worker is about to compute, by number, each with its fingerprint. `reads`: the receipt
+    by which that was planned, and which counts until it is done, whatever becomes of the stage before meanwhile.
     """
 
     settings: Settings
@@ -43,6 +44,7 @@ class Batch:
     store: Store
     engine: Engine | None = None
     own: Mapping[int, str] = field(default_factory=dict)
+    reads: Receipt | None = None
 
     @property
     def name(self) -> str:
@@ -68,7 +70,7 @@ class Batch:
         Raises NothingNew where it never will: in a batch of what is new, for which nothing was.
         """
         before = self.recipe.before(self.stage.name)
-        receipt = self.receipt(before.name) if before else None
+        receipt = self.reads or (self.receipt(before.name) if before else None)
         if before and not receipt:
             if self._found_nothing_new():
                 raise NothingNew(f"batch {self.name} found no new textbook: {self.stage.name} has nothing to do")

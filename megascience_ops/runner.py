@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -47,8 +47,12 @@ WHOLE = Lane()
 
 @dataclass(frozen=True)
 class Plan:
-    """What a lane of a stage has to do: `stands` is the receipt where that is nothing, `todo` the shards to compute."""
+    """What a lane of a stage has to do: `stands` is the receipt where that is nothing, `todo` the shards to compute.
 
+    `upstream` is the receipt of the stage before, `reads` names it and all else that is read, with digests.
+    """
+
+    upstream: Receipt | None
     reads: dict[str, str]
     wanted: list[Shard]
     fingerprint: str
@@ -73,7 +77,8 @@ async def run_stage(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False
         config = batch.settings.of(batch.stage.name, batch.stage.config)
         remove_leftovers()
         tell = teller(batch.store, batch.folder(), plan.fingerprint, lane.number, lane.of)
-        computed = await Computation(batch, config, Shards(batch)).compute(plan.todo, tell)
+        computation = Computation(replace(batch, reads=plan.upstream), config, Shards(batch))
+        computed = await computation.compute(plan.todo, tell)
     return completed(batch, plan, computed, time.monotonic() - began)
 
 
@@ -90,14 +95,14 @@ def planned(batch: Batch, lane: Lane = WHOLE, *, recompute: bool = False) -> Pla
     shards, there = Shards(batch), batch.receipt(stage.name)
     stands = there is not None and there.fingerprint == whole
     if there and stands and not shards.damaged(there.parts) and not recompute:
-        return Plan(reads, wanted, whole, stands=there)
+        return Plan(upstream, reads, wanted, whole, stands=there)
 
     number = there.number + 1 if there else 1
     salt = str(number) if recompute else there.salt if there and stands else ""
     if salt:
         wanted = _wanted(incoming, {**made_by, "recompute": salt})
     todo = tuple(shard for shard in wanted if shard.part % lane.of == lane.number and not shards.has(shard))
-    return Plan(reads, wanted, whole, number, salt, todo=todo)
+    return Plan(upstream, reads, wanted, whole, number, salt, todo=todo)
 
 
 def completed(batch: Batch, plan: Plan, computed: Mapping[int, Found], seconds: float = 0.0) -> Receipt | None:

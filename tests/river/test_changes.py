@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from megascience_ops import recipes
+from megascience_ops import receipts, recipes
 from megascience_ops.completions import Completion, Request
 from megascience_ops.engines.scripted import ScriptedEngine
 from megascience_ops.errors import ContractError
@@ -262,3 +262,24 @@ def saying(river: River, others: dict[str, list[dict[str, str]]]) -> River:
         return own(request)
 
     return river.with_(engine=ScriptedEngine(says))
+
+
+def test_stage_before_that_is_redone_meanwhile_changes_nothing_in_what_is_under_way(
+    finished_river: River, change_stage
+) -> None:
+    before = finished_river.receipt("extract_qa")
+    store, folder = finished_river.store, finished_river.folder("extract_qa")
+    real = finished_river.recipe.stage("dedup_questions").look
+    seen: list[str] = []
+
+    async def look(batch, config):
+        fewer = before.model_copy(update={"number": before.number + 1, "parts": before.parts[:-1]})
+        receipts.write(store, folder, fewer)
+        seen.extend(row["id"] for row in batch.columns(["id"]))
+        return await real(batch, config)
+
+    change_stage("dedup_questions", look=look, version=99)
+    assert len(before.parts) > 1
+    receipt = finished_river.flow("dedup_questions")["dedup_questions"]
+    assert receipt.reads["extract_qa"] == before.digest
+    assert len(seen) == receipt.total("rows_in") == before.total("rows_out")

@@ -73,4 +73,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1])) if len(sys.argv) == 2 else sys.exit(__doc__)
+    if len(sys.argv) == 2:
+        main(Path(sys.argv[1]))
+    else:
+        print(__doc__)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 FLOORS = {
     "lexical": 0.4,
-    "all-MiniLM-L6-v2": 0.55,
+    "all-MiniLM-L6-v2": 0.5,
 }
 UNMEASURED = 0.0
 

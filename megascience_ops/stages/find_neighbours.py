@@ -191,7 +191,7 @@ def _address(batch: Batch) -> str:
 def stage(reads: type[Row], writes: type[Row]) -> DatasetStage:
     """The stage for rows of another type that have an id and a question."""
     return DatasetStage(
-        "find_neighbours", reads, writes, look, Config, also_reads, preview=preview, check=benchmark_set, version=2
+        "find_neighbours", reads, writes, look, Config, also_reads, preview=preview, check=benchmark_set, version=3
     )
 
 

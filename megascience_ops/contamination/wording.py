@@ -92,7 +92,7 @@ _CHARACTERS = str.maketrans(
 )
 _SPELT = re.compile(r"[\\$~^°º˚×·⋅*≤≥≠≈±→∞−–]|[<>]=|->|&nbsp;|\d(?:\{,\}|,)\d{3}")  # what there are spellings for
 _ENUMERATION = re.compile(
-    r"^\s*(?:(?:exercise|problem|question|example)\s+\d+(?:\.\d+)*[.):]?|\(?\d+(?:\.\d+)*[.):])\s+", re.IGNORECASE
+    r"^\s*(?:(?:exercise|problem|question|example)\s+\d+(?:\.\d+)*[.):]?|\(?\d+(?:\.\d+)*[.):])\s+(?=\S)", re.IGNORECASE
 )
 _OPTIONS = re.compile(r"\s*(?:\(?A[).:]|\(a\)|a\))\s+\S.*?\s*(?:\(?B[).:]|\(b\)|b\))\s+\S.*\Z", re.DOTALL)
 

@@ -157,13 +157,13 @@ class Airflow:
         return None
 
     @staticmethod
-    def until(true: Callable[[], Any], seconds: float, what: str) -> Any:
-        """What `true` returns, as soon as it is. Raises AssertionError where that takes longer."""
+    def until(true: Callable[[], Any], seconds: float, what: str, every: float = 1.0) -> Any:
+        """What `true` returns, as soon as it is; asked so often. Raises AssertionError where that takes longer."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if found := true():
                 return found
-            time.sleep(1)
+            time.sleep(every)
         raise AssertionError(f"not within {seconds:.0f} s: {what}")
 
     def _healthy(self) -> bool:

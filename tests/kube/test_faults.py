@@ -164,7 +164,10 @@ def test_worker_killed_after_its_pod_ended_starts_no_other(faulty: Faulty, rows:
     started = faulty.cluster.started()
     faulty.start()
     faulty.asked(len(rows))
-    os.kill(faulty.airflow.until(lambda: worker(faulty), 300, "a worker looks what its pod has done"), signal.SIGKILL)
+    looking = faulty.airflow.until(  # which takes it less than a second
+        lambda: worker(faulty), 300, "a worker looks what its pod has done", every=0.02
+    )
+    os.kill(looking, signal.SIGKILL)
     faulty.ends_well(rows, paid_again=0)
     assert sorted(faulty.tries()) == [1, 2]
     assert len(faulty.cluster.started() - started) == 2

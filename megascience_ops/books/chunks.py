@@ -136,11 +136,11 @@ def _head(text: str) -> str:
 def _passage(book: Sequence[Unit], lead: Sequence[int], places: Sequence[int], sections: Sequence[str]) -> Passage:
     text = ""
     starts: list[tuple[int, int]] = []
-    overlap = 0
-    for at, place in enumerate((*lead, *places)):
-        if at == len(lead):
+    overlap, shown = 0, (*lead, *places)
+    for number, place in enumerate(shown):
+        if number == len(lead):
             overlap = len(text)
-        if at and place != (*lead, *places)[at - 1] + 1:
+        if number and place != shown[number - 1] + 1:
             text += f"\n\n{LEFT_OUT}"
         for block in book[place].blocks:
             text += "\n\n" if text else ""
@@ -160,7 +160,7 @@ def _passage(book: Sequence[Unit], lead: Sequence[int], places: Sequence[int], s
         for block in unit.blocks:
             regions[block.kind if block.kind == "front_matter" else block.region] += len(block.text)
     key = _answer_key(held)
-    tokens = sum(book[place].tokens for place in (*lead, *places))
+    tokens = sum(book[place].tokens for place in shown)
     return Passage(text, key, first, last, section, regions.most_common(1)[0][0], tokens, offsets, overlap)
 
 

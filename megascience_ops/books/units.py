@@ -9,7 +9,7 @@ from typing import NamedTuple
 from megascience_ops.books.answer_key import written
 from megascience_ops.books.answers import answer_end
 from megascience_ops.books.block import Block
-from megascience_ops.books.exercises import CAPTION, KeyedAnswer
+from megascience_ops.books.exercises import ASKS, CAPTION, KeyedAnswer
 from megascience_ops.books.markdown import BREAK
 from megascience_ops.books.tokens import Count
 from megascience_ops.books.triage import promised
@@ -91,7 +91,7 @@ def _together(blocks: Sequence[Block], sizes: Sequence[int], after: int | None) 
             groups.append((index, []))
         groups[-1][1].append(block)
         if block.level >= 2 or ended:
-            glued = block.kind in ("example", "question", "exercise")
+            glued = block.kind in ASKS
     return groups
 
 

@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from megascience_airflow.alerts import deadline, failed, late
+from tests.chat import chat
 
 
 @pytest.fixture
 def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """What a chat would have got."""
-    said: list[Any] = []
-
-    class Chat(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            said.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            return
-
-    server = HTTPServer(("127.0.0.1", 0), Chat)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setenv("MEGASCIENCE_ALERT_URL", f"http://127.0.0.1:{server.server_port}/hook")
-    yield said
-    server.shutdown()
-    server.server_close()
+    with chat() as (address, told):
+        monkeypatch.setenv("no_proxy", "*")
+        monkeypatch.setenv("MEGASCIENCE_ALERT_URL", address)
+        yield told
 
 
 def test_alerts_name_the_run(received: list[Any]) -> None:

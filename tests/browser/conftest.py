@@ -10,18 +10,18 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+
+from tests.chat import chat
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -42,8 +42,8 @@ class Ui:
     url: str
     root: Path
     prompts: Path
-    alerts: list[str] = field(default_factory=list)  # what a chat has been told
-    processes: list[psutil.Process] = field(default_factory=list)  # the one that all others come from
+    alerts: list[dict[str, str]]  # what a chat has been told
+    process: psutil.Process  # from which all others come
 
     def api(self, path: str, told: Any = None, method: str | None = None) -> Any:
         """The REST API as a person's token may use it."""
@@ -101,7 +101,7 @@ class Ui:
     def _workers(self) -> list[psutil.Process]:
         """The processes in which tasks run, and those that these have started."""
         workers: dict[int, psutil.Process] = {}
-        for process in self.processes[0].children(recursive=True):  # parents first
+        for process in self.process.children(recursive=True):  # parents first
             with suppress(psutil.NoSuchProcess):
                 if process.ppid() in workers or "".join(process.cmdline()).startswith("airflow worker"):
                     workers[process.pid] = process
@@ -130,38 +130,15 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def chat() -> Iterator[tuple[str, list[str]]]:
-    """The address of a chat that takes alerts, and what it has been told."""
-    told: list[str] = []
-
-    class Chat(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            return
-
-    with HTTPServer(("127.0.0.1", 0), Chat) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/hook", told
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def ui(browser: Browser, chat: tuple[str, list[str]]) -> Iterator[Ui]:
+def ui(browser: Browser) -> Iterator[Ui]:
     """Airflow on the sample books, started by the script behind `make up`."""
     folder = Path(tempfile.mkdtemp(prefix="megascience-"))  # short, since pictures show it
-    port = _free_port()
-    address, alerts = chat
-    found = Ui(f"http://127.0.0.1:{port}", folder / "data", folder / "prompts", alerts)
-    shutil.copytree(REPOSITORY / "prompts", found.prompts)
+    port, root, prompts = _free_port(), folder / "data", folder / "prompts"
+    shutil.copytree(REPOSITORY / "prompts", prompts)
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "MEGASCIENCE_"))},
-        **{"AIRFLOW_STATE": str(folder / "state"), "ROOT": str(found.root), "PORT": str(port), "BATCH": BATCH},
-        "MEGASCIENCE_PROMPTS": str(found.prompts),
-        "MEGASCIENCE_ALERT_URL": address,
+        **{"AIRFLOW_STATE": str(folder / "state"), "ROOT": str(root), "PORT": str(port), "BATCH": BATCH},
+        "MEGASCIENCE_PROMPTS": str(prompts),
         "MEGASCIENCE_DEADLINE_HOURS": str(0.1 / 3600),  # too few for any run
         "no_proxy": "127.0.0.1",
     }
@@ -169,14 +146,13 @@ def ui(browser: Browser, chat: tuple[str, list[str]]) -> Iterator[Ui]:
     shutil.copytree(REPOSITORY / "examples" / "textbooks", folder / "textbooks")
     env["TEXTBOOKS"] = str(folder / "textbooks")
     log = folder / "up.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, str(REPOSITORY / "examples" / "up.py")], env=env, stdout=output, stderr=output
-        )
+    with chat() as (address, alerts), log.open("w") as output:
+        env["MEGASCIENCE_ALERT_URL"] = address
+        command = [sys.executable, str(REPOSITORY / "examples" / "up.py")]
+        process = subprocess.Popen(command, env=env, stdout=output, stderr=output)
         try:
             _wait_until_up(process, log)
-            found.processes.append(psutil.Process(process.pid))
-            yield found
+            yield Ui(f"http://127.0.0.1:{port}", root, prompts, alerts, psutil.Process(process.pid))
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(90)
